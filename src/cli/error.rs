@@ -1,0 +1,178 @@
+//! How a command fails: what was tried, what happened, what to do next, and the exit status.
+
+use std::io;
+use std::process::ExitCode;
+
+use anstream::eprintln;
+use serde_json::json;
+
+use crate::model::source::{Asked, Status};
+use crate::show::{Format, harmless, harmless_json};
+use crate::target::{Candidate, Unresolved, Unusable};
+use crate::{exec, ipam, netns};
+
+const FAILED: u8 = 1;
+pub const USAGE: u8 = 2;
+const NOT_FOUND: u8 = 3;
+const AMBIGUOUS: u8 = 4;
+const PERMISSION: u8 = 5;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Target(#[from] Unusable),
+    #[error(transparent)]
+    Unresolved(#[from] Unresolved),
+    #[error("no runtime is called «{name}»")]
+    UnknownRuntime { name: String },
+    #[error("--runtime none goes with no other --runtime")]
+    NoneBesideRuntime,
+    /// What clap says of the command line.
+    #[error("{message}")]
+    Usage { message: String },
+    #[error("cannot tell which workload to run the command in")]
+    NoTarget { candidates: Vec<Candidate> },
+    #[error("«{text}» has no network any more: it does not run")]
+    Stopped { text: String },
+    #[error("the netns of «{text}» could not be opened")]
+    Closed { text: String },
+    #[error(transparent)]
+    Identity(#[from] exec::NoSuchUser),
+    #[error(transparent)]
+    Netns(#[from] netns::Error),
+    #[error(transparent)]
+    Exec(#[from] exec::Error),
+    #[error("cannot read the resolver files of the process {pid}")]
+    NameFiles { pid: u32, source: io::Error },
+    #[error("cannot start podnet for one of several targets")]
+    Spawn { source: io::Error },
+    #[error("the choice was given up")]
+    GivenUp,
+    #[error(transparent)]
+    Ipam(#[from] ipam::Error),
+    #[error("cannot start the async runtime")]
+    Start { source: io::Error },
+    #[error("cannot write the answer")]
+    Write { source: io::Error },
+}
+
+impl Error {
+    /// Prints it, unless it is that nobody reads any more, and gives the status to exit with.
+    pub(super) fn report(&self, output: Format) -> ExitCode {
+        if let Error::Write { source } = self
+            && source.kind() == io::ErrorKind::BrokenPipe
+        {
+            return ExitCode::SUCCESS;
+        }
+        let hint = self.hint();
+        let causes = self.causes();
+        if output == Format::Json {
+            let candidates: Vec<_> = self.candidates().iter().map(|candidate| json!({"spelling": candidate.spelling, "name": candidate.name, "reason": candidate.reason})).collect();
+            let error = json!({"code": self.code(), "message": self.to_string(), "causes": causes, "hint": hint, "candidates": candidates});
+            eprintln!("{}", harmless_json(&json!({ "error": error }).to_string()));
+        } else {
+            eprintln!("error: {}", harmless(&self.to_string()));
+            for cause in causes {
+                eprintln!("  caused by: {}", harmless(&cause));
+            }
+            for candidate in self.candidates() {
+                eprintln!(
+                    "  {:<32}  {:<24}  ({})",
+                    harmless(&candidate.spelling),
+                    harmless(&candidate.name),
+                    candidate.reason
+                );
+            }
+            if let Some(hint) = hint {
+                eprintln!("hint: {}", harmless(&hint));
+            }
+        }
+        ExitCode::from(self.status())
+    }
+
+    fn causes(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            causes.push(error.to_string());
+            source = error.source();
+        }
+        causes
+    }
+
+    fn candidates(&self) -> &[Candidate] {
+        match self {
+            Error::Unresolved(Unresolved::Ambiguous { candidates, .. }) | Error::NoTarget { candidates } => candidates,
+            _ => &[],
+        }
+    }
+
+    fn status(&self) -> u8 {
+        match self {
+            Error::Target(_)
+            | Error::UnknownRuntime { .. }
+            | Error::NoneBesideRuntime
+            | Error::Usage { .. }
+            | Error::Identity(_) => USAGE,
+            Error::Unresolved(Unresolved::NotFound { .. }) | Error::Stopped { .. } => NOT_FOUND,
+            Error::Unresolved(Unresolved::Ambiguous { .. }) | Error::NoTarget { .. } => AMBIGUOUS,
+            Error::Exec(error) if error.exit_status().is_some() => error.exit_status().unwrap_or(FAILED),
+            _ if self.is_about_permission() => PERMISSION,
+            Error::Closed { .. } => PERMISSION,
+            _ => FAILED,
+        }
+    }
+
+    fn is_about_permission(&self) -> bool {
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = source {
+            if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+                return true;
+            }
+            source = error.source();
+        }
+        false
+    }
+
+    /// A stable word for programs.
+    fn code(&self) -> &'static str {
+        match self.status() {
+            USAGE => "usage",
+            NOT_FOUND => "target/not-found",
+            AMBIGUOUS => "target/ambiguous",
+            PERMISSION => "permission",
+            126 | 127 => "command",
+            _ => "failed",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Unresolved(Unresolved::Ambiguous { .. }) => Some("use one of these spellings".to_owned()),
+            Error::Unresolved(Unresolved::NotFound { nearest, asked, .. }) => {
+                let name = |source: &Asked| {
+                    if source.status == Status::Failed {
+                        format!("{} failed", source.name)
+                    } else {
+                        source.name.clone()
+                    }
+                };
+                let names: Vec<String> = asked.iter().map(name).collect();
+                let near = if nearest.is_empty() {
+                    "podnet list shows what there is".to_owned()
+                } else {
+                    format!("did you mean {}?", nearest.join(", "))
+                };
+                Some(format!("{near} (asked: {})", names.join(", ")))
+            }
+            Error::Target(_) => Some("podnet inspect --help tells how targets are spelled".to_owned()),
+            Error::Usage { .. } => Some("podnet --help, or podnet COMMAND --help".to_owned()),
+            Error::UnknownRuntime { .. } => Some("one of docker, containerd, cri-o, podman, none".to_owned()),
+            Error::NoTarget { .. } => Some("name one: podnet exec TARGET -- CMD, or set PODNET_TARGET".to_owned()),
+            _ if self.status() == PERMISSION => {
+                Some("run as root, or with CAP_SYS_ADMIN and CAP_SYS_PTRACE".to_owned())
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! One command in several namespaces, side by side: a podnet is started for each and becomes the command.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+use serde_json::json;
+
+use super::Error;
+use super::exec::Place;
+use crate::show::{Format, harmless};
+
+/// More at once would only wait for each other.
+const SIDE_BY_SIDE: usize = 32;
+/// A line longer than this is cut into several.
+const LONGEST_LINE: u64 = 64 * 1024;
+
+/// Runs `command` in each place and gives the worst status. Every line is told with the name of the place; as
+/// JSON lines where that is asked for.
+pub(super) fn run(places: &[Place], flags: &[OsString], command: &[OsString], format: Format) -> Result<u8, Error> {
+    let width = places.iter().map(|place| place.name.chars().count()).max().unwrap_or(0);
+    let lines = Lines { format, width, gate: Mutex::new(()) };
+    let mut worst = 0;
+    for group in places.chunks(SIDE_BY_SIDE) {
+        let statuses = std::thread::scope(|scope| {
+            let started: Vec<_> = group
+                .iter()
+                .map(|place| start(place, flags, command).map(|child| scope.spawn(|| lines.follow(&place.name, child))))
+                .collect();
+            started
+                .into_iter()
+                .map(|running| running.map(|thread| thread.join().unwrap_or(1)))
+                .collect::<Result<Vec<u8>, Error>>()
+        })?;
+        worst = statuses.into_iter().fold(worst, u8::max);
+    }
+    Ok(worst)
+}
+
+/// The place is named by our own open descriptor, so it can't come to mean another namespace meanwhile.
+fn start(place: &Place, flags: &[OsString], command: &[OsString]) -> Result<Child, Error> {
+    let path = format!("/proc/{}/fd/{}", std::process::id(), place.handle.as_fd().as_raw_fd());
+    let mut podnet = Command::new("/proc/self/exe");
+    podnet.arg("exec").args(flags).arg(path).arg("--").args(command);
+    podnet.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    podnet.spawn().map_err(|source| Error::Spawn { source })
+}
+
+struct Lines {
+    format: Format,
+    width: usize,
+    gate: Mutex<()>,
+}
+
+impl Lines {
+    fn follow(&self, name: &str, mut child: Child) -> u8 {
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        std::thread::scope(|scope| {
+            scope.spawn(|| stderr.map(|stderr| self.copy(name, "stderr", stderr, &mut std::io::stderr())));
+            if let Some(stdout) = stdout {
+                self.copy(name, "stdout", stdout, &mut std::io::stdout());
+            }
+        });
+        child.wait().ok().and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+    }
+
+    fn copy(&self, name: &str, stream: &str, from: impl Read, to: &mut dyn Write) {
+        let mut from = BufReader::new(from);
+        let mut line = Vec::new();
+        while from.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line)).into_owned();
+            line.clear();
+            let _one_at_a_time = self.gate.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let written = if self.format == Format::Json {
+                writeln!(to, "{}", json!({ "target": name, "stream": stream, "line": text }))
+            } else {
+                writeln!(to, "{:<width$}  {text}", harmless(name), width = self.width)
+            };
+            if written.is_err() {
+                return; // nobody reads; the command will notice at its own pipe
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `podnet list`.
+
+use clap::Args;
+
+use super::{Common, Error, block_on};
+use crate::collect::options::{Depth, Runtimes};
+use crate::collect::survey::survey;
+use crate::view::list::{Choice, Sort, list};
+
+/// List what runs on this node, and on which network
+///
+/// A line a container, process or namespace: its PID, netns, address and the host's interface to it. The
+/// containers of a pod stand together.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  podnet list\n  podnet list -n kube-system -o wide\n  podnet list --runtime none      from /proc alone, no runtime asked\n  podnet list -o name | head -1"
+)]
+pub struct List {
+    /// Stopped containers and sandboxes too
+    #[arg(short, long)]
+    all: bool,
+    /// Only pods of this namespace
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// A line a network namespace, without workloads
+    #[arg(long)]
+    netns_only: bool,
+    /// What to sort by
+    #[arg(long, value_name = "COLUMN", default_value = "name")]
+    sort: Sort,
+}
+
+impl List {
+    pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
+        let options = common.options()?;
+        let survey = block_on(survey(&options, Depth::AllLinks))?;
+        let runtimes = match options.runtimes {
+            Runtimes::Only(named) => named,
+            Runtimes::All | Runtimes::None => Vec::new(),
+        };
+        let choice = Choice {
+            all: self.all,
+            runtimes,
+            namespace: self.namespace.clone(),
+            netns_only: self.netns_only,
+            sort: self.sort,
+        };
+        common.print(&list(&survey.node, &choice))?;
+        Ok(0)
+    }
+}

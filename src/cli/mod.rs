@@ -1,0 +1,158 @@
+//! The command line: one file a subcommand, its arguments and the wiring of collect → view → show.
+
+mod error;
+mod exec;
+mod exec_many;
+mod inspect;
+mod ipam;
+mod list;
+mod terminal;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use error::Error;
+
+use crate::collect::options::{Options, Runtimes};
+use crate::show::{self, Format, Show};
+use terminal::Colour;
+
+const EXAMPLES: &str = "\
+Start here:
+  podnet list                    what runs on this node, and on which network
+  podnet inspect web-0           everything about one of them
+  podnet inspect 10.42.0.7       … by address, MAC, PID, veth, netns, too
+  podnet exec web-0 -- ip addr   this host's tools, inside its network
+  podnet ipam                    pools of addresses, and how full they are
+
+Exit status: 0 fine, 1 failed, 2 usage, 3 not found, 4 ambiguous, 5 permission";
+
+/// Shows and enters the network of a container or pod, from its node
+#[derive(Debug, Parser)]
+#[command(name = "podnet", version, after_help = EXAMPLES, max_term_width = 80, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(list::List),
+    Inspect(inspect::Inspect),
+    Exec(exec::Exec),
+    Ipam(ipam::Ipam),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Common {
+    /// How to print: table, wide, json, yaml, or name (what podnet takes as a target)
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
+    output: Format,
+    /// Ask only these runtimes (docker, containerd, cri-o, podman), or none
+    #[arg(long, global = true, value_name = "NAME")]
+    runtime: Vec<String>,
+    /// CRI socket to ask instead of the usual ones
+    #[arg(long, global = true, value_name = "SOCKET", env = "CONTAINER_RUNTIME_ENDPOINT", hide_env_values = true)]
+    runtime_endpoint: Vec<String>,
+    /// Seconds to wait for each source
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    timeout: Duration,
+    /// When to use colour: auto, always or never; NO_COLOR is heeded
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    color: Colour,
+}
+
+/// A deadline of zero could never be met, and one of days is a typing error.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    let sane = (0.01..=600.0).contains(&seconds);
+    if sane { Ok(Duration::from_secs_f64(seconds)) } else { Err("must be between 0.01 and 600".to_owned()) }
+}
+
+impl Common {
+    fn options(&self) -> Result<Options, Error> {
+        let known = ["docker", "containerd", "cri-o", "podman"];
+        let runtimes = match self.runtime.as_slice() {
+            [] => Runtimes::All,
+            names if names.iter().all(|name| name == "none") => Runtimes::None,
+            names if names.iter().any(|name| name == "none") => return Err(Error::NoneBesideRuntime),
+            names => match names.iter().find(|name| !known.contains(&name.as_str())) {
+                Some(name) => return Err(Error::UnknownRuntime { name: name.clone() }),
+                None => Runtimes::Only(names.to_vec()),
+            },
+        };
+        Ok(Options { runtimes, endpoints: self.runtime_endpoint.clone(), timeout: self.timeout, ..Options::default() })
+    }
+
+    fn print(&self, document: &impl Show) -> Result<(), Error> {
+        let page = terminal::page(self.color, self.output == Format::Wide);
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        let written = show::write(document, self.output, &page, &mut out).and_then(|()| out.flush());
+        written.map_err(|source| Error::Write { source })
+    }
+}
+
+/// The async runtime, on this thread, for the commands that ask daemons.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Error> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|source| Error::Start { source })?;
+    let result = runtime.block_on(work);
+    // A daemon that never answered must not keep us.
+    runtime.shutdown_background();
+    Ok(result)
+}
+
+/// Parses the arguments, runs the command and tells how it went.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(usage) if usage.use_stderr() && wants_json(&arguments) => return explained(&usage).report(Format::Json),
+        Err(usage) => {
+            // A closed pipe is the reader's choice.
+            let _ = usage.print();
+            return ExitCode::from(if usage.use_stderr() { error::USAGE } else { 0 });
+        }
+    };
+    raise_descriptor_limit();
+    let result = match &cli.command {
+        Command::List(list) => list.run(&cli.common),
+        Command::Inspect(inspect) => inspect.run(&cli.common),
+        Command::Exec(exec) => exec.run(&cli.common),
+        Command::Ipam(ipam) => ipam.run(&cli.common),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => error.report(cli.common.output),
+    }
+}
+
+/// Whether a command line that could not be parsed asked for JSON all the same; what follows `--` is another
+/// program's.
+fn wants_json(arguments: &[OsString]) -> bool {
+    let words: Vec<&str> = arguments.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str()).collect();
+    let apart = words.windows(2).any(|pair| matches!(pair, ["-o" | "--output", "json"]));
+    apart || words.iter().any(|word| matches!(*word, "-ojson" | "-o=json" | "--output=json"))
+}
+
+/// clap's own words, without its marks for terminals.
+fn explained(usage: &clap::Error) -> Error {
+    let text = usage.to_string();
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = paragraph.trim_start_matches("error:").split_whitespace().collect();
+    Error::Usage { message: words.join(" ") }
+}
+
+/// A node with a thousand namespaces has a thousand of them open at once here; exec lowers it again.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
+}

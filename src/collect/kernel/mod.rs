@@ -1,0 +1,21 @@
+//! What the kernel itself knows: netlink, `/proc/sys/net`, BPF. One file a table.
+
+mod address;
+mod bpf;
+mod bytes;
+mod frame;
+mod link;
+mod link_parameters;
+mod neighbour;
+pub mod netlink;
+mod nexthop;
+mod nsid;
+pub mod problem;
+mod program;
+mod read;
+mod route;
+mod rule;
+mod socket;
+mod sysctl;
+
+pub use read::{Programs, Visit, Want, read};

@@ -1,0 +1,173 @@
+//! A netlink socket for questions: one dump or request at a time, answers checked.
+//!
+//! Plain and synchronous, since it is used on the short-lived threads that visit namespaces.
+//! What a message library would hide is looked at here: interrupted dumps (`NLM_F_DUMP_INTR`), answers that
+//! cannot be decoded, and the kernel's own words for an error (`NETLINK_EXT_ACK`).
+
+use std::io;
+use std::time::Duration;
+
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NetlinkSerializable,
+};
+use netlink_sys::{Socket, SocketAddr};
+use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use super::frame::{self, Frame};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot open a netlink socket")]
+    Open { source: io::Error },
+    #[error("cannot ask the kernel over netlink")]
+    Send { source: io::Error },
+    #[error("no answer from the kernel over netlink")]
+    Receive { source: io::Error },
+    #[error("the kernel refused{}", .said.as_deref().map(|s| format!(": {s}")).unwrap_or_default())]
+    Refused { said: Option<String>, source: io::Error },
+    #[error("the tables kept changing while they were read")]
+    Interrupted,
+    #[error("a netlink answer is not well formed")]
+    Malformed,
+}
+
+impl Error {
+    /// The kernel's errno, where it gave one: EOPNOTSUPP, EPERM, ENODEV, …
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Error::Open { source }
+            | Error::Send { source }
+            | Error::Receive { source }
+            | Error::Refused { source, .. } => source.raw_os_error(),
+            Error::Interrupted | Error::Malformed => None,
+        }
+    }
+}
+
+/// What a dump brought.
+#[derive(Debug)]
+pub struct Dump<T> {
+    pub messages: Vec<T>,
+    /// Answers of the right shape whose content the decoder did not understand.
+    pub undecoded: usize,
+}
+
+pub struct Netlink {
+    socket: Socket,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+/// How often a dump that the kernel calls interrupted is asked for again.
+const ATTEMPTS: u64 = 4;
+/// A dump comes in pieces of at most 32 KiB (`netlink_recvmsg`); a single answer may be larger.
+const BUFFER: usize = 128 * 1024;
+const TIMEOUT_MS: i64 = 2000;
+
+impl Netlink {
+    /// Opens a socket in the netns of the calling thread; it belongs there from now on.
+    /// `protocol` is one of `NETLINK_*`.
+    pub fn open(protocol: isize) -> Result<Self, Error> {
+        let failed = |source| Error::Open { source };
+        let mut socket = Socket::new(protocol).map_err(failed)?;
+        socket.bind_auto().map_err(failed)?;
+        // Older kernels know neither; then filters are applied by the caller and errors have no words.
+        let _ = socket.set_netlink_get_strict_chk(true);
+        let _ = socket.set_ext_ack(true);
+        setsockopt(&socket, ReceiveTimeout, &TimeVal::milliseconds(TIMEOUT_MS))
+            .map_err(|errno| failed(errno.into()))?;
+        Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER] })
+    }
+
+    /// Asks for a table, again when it changed while it was read.
+    pub fn dump<T>(&mut self, question: T) -> Result<Dump<T>, Error>
+    where
+        T: NetlinkSerializable + NetlinkDeserializable + Clone,
+    {
+        self.dump_with(question, |frame| T::deserialize(&frame.header(), frame.payload).ok())
+    }
+
+    /// As [`Netlink::dump`], for a table whose entries are decoded by the caller.
+    pub fn dump_with<Q, T>(&mut self, question: Q, decode: impl Fn(&Frame<'_>) -> Option<T>) -> Result<Dump<T>, Error>
+    where
+        Q: NetlinkSerializable + Clone,
+    {
+        for attempt in 0..ATTEMPTS {
+            std::thread::sleep(Duration::from_millis(attempt));
+            self.send(question.clone(), NLM_F_REQUEST | NLM_F_DUMP)?;
+            let mut dump = Dump { messages: Vec::new(), undecoded: 0 };
+            let mut interrupted = false;
+            while let Next::More = self.receive(|frame| {
+                interrupted |= frame.flags & frame::DUMP_INTERRUPTED != 0;
+                match decode(&frame) {
+                    Some(message) => dump.messages.push(message),
+                    None => dump.undecoded += 1,
+                }
+            })? {}
+            if !interrupted {
+                return Ok(dump);
+            }
+        }
+        Err(Error::Interrupted)
+    }
+
+    /// Asks a question that has one answer.
+    pub fn request<T>(&mut self, question: T) -> Result<T, Error>
+    where
+        T: NetlinkSerializable + NetlinkDeserializable,
+    {
+        self.send(question, NLM_F_REQUEST)?;
+        let mut answer = None;
+        while answer.is_none() {
+            let next = self.receive(|frame| answer = Some(T::deserialize(&frame.header(), frame.payload)))?;
+            if let Next::Done = next {
+                break;
+            }
+        }
+        answer.and_then(Result::ok).ok_or(Error::Malformed)
+    }
+
+    fn send<T: NetlinkSerializable>(&mut self, question: T, flags: u16) -> Result<(), Error> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(question));
+        message.header.flags = flags;
+        message.header.sequence_number = self.sequence;
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        let kernel = SocketAddr::new(0, 0);
+        self.socket.send_to(&bytes, &kernel, 0).map(drop).map_err(|source| Error::Send { source })
+    }
+
+    /// Receives one datagram and hands its answers to `take`.
+    fn receive(&mut self, mut take: impl FnMut(Frame<'_>)) -> Result<Next, Error> {
+        let failed = |source| Error::Receive { source };
+        // `netlink_sys` reads into the spare capacity of a BufMut; a plain slice keeps the allocation.
+        let mut space = self.buffer.as_mut_slice();
+        let (length, sender) = self.socket.recv_from(&mut space, 0).map_err(failed)?;
+        if sender.port_number() != 0 {
+            return Ok(Next::More); // not from the kernel
+        }
+        let mut rest = self.buffer.get(..length).ok_or(Error::Malformed)?;
+        while !rest.is_empty() {
+            let frame = Frame::cut(&mut rest).ok_or(Error::Malformed)?;
+            if frame.sequence != self.sequence {
+                continue; // left over from a question that was given up
+            }
+            match frame.kind {
+                frame::NOOP => {}
+                frame::DONE => return frame.end_of_dump().map(|()| Next::Done),
+                frame::ERROR => return frame.acknowledgement().map(|()| Next::Done),
+                _ => take(frame),
+            }
+        }
+        Ok(Next::More)
+    }
+}
+
+enum Next {
+    More,
+    Done,
+}

@@ -1,0 +1,48 @@
+//! Which namespace a netnsid means: `RTM_GETNSID`.
+//!
+//! An id is private to the namespace that uses it. The kernel answers for an open descriptor, so each
+//! candidate is asked for; asking never allots an id (`rtnl_net_getid`).
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
+
+use super::netlink::Netlink;
+use crate::model::link::Link;
+use crate::model::netns::Nsid;
+use crate::netns::Handle;
+
+/// The ids that `links` use, as far as `candidates` explain them; stops as soon as all are explained,
+/// so the likeliest candidate stands first.
+pub fn read<'a>(netlink: &mut Netlink, links: &[Link], candidates: impl Iterator<Item = &'a Handle>) -> Vec<Nsid> {
+    let mut wanted: Vec<i32> = links.iter().filter_map(|link| link.link_netnsid).filter(|nsid| *nsid >= 0).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut found = Vec::new();
+    for handle in candidates {
+        if wanted.is_empty() {
+            break;
+        }
+        if let Some(nsid) = nsid_of(netlink, handle)
+            && let Ok(at) = wanted.binary_search(&nsid)
+        {
+            wanted.remove(at);
+            found.push(Nsid { nsid, inode: handle.inode() });
+        }
+    }
+    found
+}
+
+fn nsid_of(netlink: &mut Netlink, handle: &Handle) -> Option<i32> {
+    let mut question = NsidMessage::default();
+    question.attributes.push(NsidAttribute::Fd(handle.as_fd().as_raw_fd() as u32));
+    let RouteNetlinkMessage::NewNsId(answer) = netlink.request(RouteNetlinkMessage::GetNsId(question)).ok()? else {
+        return None;
+    };
+    let id = answer.attributes.iter().find_map(|attribute| match attribute {
+        NsidAttribute::Id(id) => Some(*id),
+        _ => None,
+    });
+    id.filter(|id| *id >= 0) // NETNSA_NSID_NOT_ASSIGNED is -1
+}

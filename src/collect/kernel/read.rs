@@ -1,0 +1,130 @@
+//! Reading namespaces, several at once, each in one visit.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::netlink::Netlink;
+use super::{address, link, neighbour, nexthop, nsid, problem, program, route, rule, socket, sysctl};
+use crate::model::netns::{Netns, NetnsState, Nsid};
+use crate::netns::{self, Handle};
+
+/// How much of a namespace to read, beyond its links and addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Want {
+    /// Counters of the links.
+    pub statistics: bool,
+    /// Routes, rules, nexthop objects, neighbours.
+    pub routing: bool,
+    pub sysctls: bool,
+    /// Sockets; every one of them, not only the listeners, when `Some(true)`.
+    pub sockets: Option<bool>,
+    pub programs: Programs,
+}
+
+impl Want {
+    /// All that `inspect` shows; `wide` adds the sockets that don't listen.
+    pub fn everything(wide: bool) -> Self {
+        Self { statistics: true, routing: true, sysctls: true, sockets: Some(wide), programs: Programs::OfAll }
+    }
+}
+
+/// On which links to look for BPF programs.
+#[derive(Clone, Debug, Default)]
+pub enum Programs {
+    #[default]
+    OfNone,
+    OfAll,
+    /// Of those with these ifindexes; a host has hundreds of others.
+    Of(Vec<u32>),
+}
+
+impl Programs {
+    fn wanted(&self, ifindex: u32) -> bool {
+        match self {
+            Programs::OfNone => false,
+            Programs::OfAll => true,
+            Programs::Of(some) => some.contains(&ifindex),
+        }
+    }
+}
+
+/// One namespace to visit.
+pub struct Visit<'a> {
+    pub netns: Netns,
+    pub handle: &'a Handle,
+    pub want: Want,
+}
+
+/// Visits each and tells what it holds. `candidates` are the namespaces that a link's other end may be
+/// in, the likeliest (the host's own) first.
+pub fn read(visits: &[Visit<'_>], candidates: &[&Handle]) -> Vec<NetnsState> {
+    let handles: Vec<&Handle> = visits.iter().map(|visit| visit.handle).collect();
+    let candidates = Candidates { all: candidates, likely: AtomicUsize::new(0) };
+    let found = netns::visit(&handles, |index, _| visits.get(index).map(|visit| look(visit, &candidates)));
+    let state = |(visit, found): (&Visit<'_>, Result<Option<NetnsState>, netns::Error>)| match found {
+        Ok(Some(state)) => state,
+        Ok(None) => unread(&visit.netns, "it was not visited".to_owned()),
+        Err(error) => unread(&visit.netns, problem::chain(&error)),
+    };
+    visits.iter().zip(found).map(state).collect()
+}
+
+/// Pods of a nested node (kind) have their other ends in one namespace that is not the first candidate: what
+/// explained the last pod's id is asked second, or a hundred pods would ask for a hundred candidates each.
+struct Candidates<'a> {
+    all: &'a [&'a Handle],
+    likely: AtomicUsize,
+}
+
+impl<'a> Candidates<'a> {
+    fn likeliest_first(&self) -> impl Iterator<Item = &'a Handle> {
+        let likely = self.all.get(self.likely.load(Ordering::Relaxed));
+        self.all.first().into_iter().chain(likely).chain(self.all).copied()
+    }
+
+    fn learn(&self, explained: &[Nsid]) {
+        let Some(last) = explained.last() else { return };
+        match self.all.iter().position(|candidate| candidate.inode() == last.inode) {
+            None | Some(0) => {} // the first is asked first anyway
+            Some(place) => self.likely.store(place, Ordering::Relaxed),
+        }
+    }
+}
+
+fn unread(netns: &Netns, why: String) -> NetnsState {
+    NetnsState { netns: netns.clone(), problems: vec![why], ..NetnsState::default() }
+}
+
+/// Runs inside the namespace.
+fn look(visit: &Visit<'_>, candidates: &Candidates<'_>) -> NetnsState {
+    let Visit { netns, want, handle } = visit;
+    let mut netlink = match Netlink::open(netlink_sys::protocols::NETLINK_ROUTE) {
+        Ok(netlink) => netlink,
+        Err(error) => return unread(netns, problem::chain(&error)),
+    };
+    let netlink = &mut netlink;
+    let mut state = NetnsState { netns: netns.clone(), ..NetnsState::default() };
+    let problems = &mut state.problems;
+    state.links = link::read(netlink, problems, want.statistics);
+    address::read_into(&mut state.links, netlink, problems);
+    let others = candidates.likeliest_first().filter(|other| other.inode() != handle.inode());
+    state.nsids = nsid::read(netlink, &state.links, others);
+    candidates.learn(&state.nsids);
+    let names = link::names(&state.links);
+    if want.routing {
+        state.nexthops = nexthop::read(netlink, problems, &names);
+        state.routes = route::read(netlink, problems, &names, &state.nexthops);
+        state.rules = rule::read(netlink, problems);
+        state.neighbours = neighbour::read(netlink, problems, &names);
+    }
+    if !matches!(want.programs, Programs::OfNone) {
+        let links = state.links.iter_mut().filter(|link| want.programs.wanted(link.ifindex));
+        program::read_into(links, netlink, problems);
+    }
+    if want.sysctls {
+        state.sysctls = Some(sysctl::read(names.values()));
+    }
+    if let Some(all) = want.sockets {
+        state.sockets = Some(socket::read(problems, all));
+    }
+    state
+}

@@ -1,0 +1,10 @@
+//! Reads the world into the model, and changes nothing in it.
+
+pub mod dns;
+mod join;
+pub mod kernel;
+pub mod namespaces;
+pub mod options;
+pub mod proc;
+pub mod runtime;
+pub mod survey;

@@ -1,0 +1,150 @@
+//! Finding every netns: by the processes in it, by mounts here and in other mount namespaces, and by open
+//! descriptors; and opening it such that it is surely the one that was found.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::kernel::problem::chain;
+use super::proc::{self, Walk};
+use crate::model::netns::{Holder, HolderKind, Inode, Netns};
+use crate::netns::{self, Handle};
+
+/// A namespace, open, or why it isn't.
+#[derive(Debug)]
+pub struct Found {
+    pub netns: Netns,
+    pub handle: Result<Handle, String>,
+}
+
+/// What leads to a namespace.
+#[derive(Default)]
+struct Trace {
+    holders: Vec<Holder>,
+    paths: Vec<String>,
+    /// Ways to open it, the steadiest first.
+    ways: Vec<Way>,
+}
+
+enum Way {
+    Path(PathBuf),
+    /// A mount point in the mount namespace whose root that is.
+    Below {
+        root: PathBuf,
+        path: PathBuf,
+    },
+}
+
+impl Way {
+    fn open(&self) -> Result<Handle, netns::Error> {
+        match self {
+            Way::Path(path) => Handle::open(path),
+            Way::Below { root, path } => Handle::open_below(root, path),
+        }
+    }
+}
+
+/// Every netns of the node, the host's own first. `root` is `/proc`.
+pub fn find(root: &Path, walk: &Walk) -> Vec<Found> {
+    let host = Handle::open(&root.join("1/ns/net")).or_else(|_| Handle::own());
+    let host_inode = host.as_ref().map_or(0, Handle::inode);
+    let mut traces: BTreeMap<Inode, Trace> = BTreeMap::new();
+    trace_mounts(root, &mut traces);
+    trace_processes(root, walk, host_inode, &mut traces);
+    trace_descriptors(root, walk, host_inode, &mut traces);
+    trace_foreign_mounts(root, walk, &mut traces);
+    let own_user_ns = std::fs::metadata(root.join("self/ns/user")).map(|metadata| metadata.ino()).ok();
+    let host_paths = traces.remove(&host_inode).map(|trace| trace.paths).unwrap_or_default();
+    let host = host.map(|handle| {
+        let netns = Netns { inode: host_inode, paths: host_paths, is_host: true, ..Netns::default() };
+        Found { netns, handle: Ok(handle) }
+    });
+    let others = traces.into_iter().map(|(inode, trace)| found(inode, trace, own_user_ns));
+    host.into_iter().chain(others).collect()
+}
+
+fn trace_mounts(root: &Path, traces: &mut BTreeMap<Inode, Trace>) {
+    for mount in proc::mounted_netns(root, "self") {
+        let trace = traces.entry(mount.inode).or_default();
+        let path = mount.path.to_string_lossy().into_owned();
+        // The same mount often shows twice, when its folder was bind-mounted onto itself to share it.
+        if !trace.paths.contains(&path) {
+            trace.holders.push(holder(HolderKind::Mount, None, Some(&mount.path)));
+            trace.paths.push(path);
+            trace.ways.push(Way::Path(mount.path));
+        }
+    }
+}
+
+fn trace_processes(root: &Path, walk: &Walk, host: Inode, traces: &mut BTreeMap<Inode, Trace>) {
+    for process in walk.processes.values() {
+        let Some(inode) = process.netns.filter(|inode| *inode != host) else { continue };
+        let trace = traces.entry(inode).or_default();
+        trace.holders.push(holder(HolderKind::Process, Some(process), None));
+        trace.ways.push(Way::Path(root.join(process.pid.to_string()).join("ns/net")));
+    }
+}
+
+/// One process speaks for its whole mount namespace.
+fn trace_foreign_mounts(root: &Path, walk: &Walk, traces: &mut BTreeMap<Inode, Trace>) {
+    let own = std::fs::metadata(root.join("self/ns/mnt")).map(|metadata| metadata.ino()).ok();
+    let mut seen: BTreeSet<u64> = own.into_iter().collect();
+    for process in walk.processes.values() {
+        if !process.mount_ns.is_some_and(|mount_ns| seen.insert(mount_ns)) {
+            continue;
+        }
+        // `ip netns exec` and the like mount the netns that they are in; being in it says as much.
+        let mounts = proc::mounted_netns(root, &process.pid.to_string()).into_iter();
+        for mount in mounts.filter(|mount| process.netns != Some(mount.inode)) {
+            let trace = traces.entry(mount.inode).or_default();
+            trace.holders.push(holder(HolderKind::ForeignMount, Some(process), Some(&mount.path)));
+            trace.ways.push(Way::Below { root: root.join(process.pid.to_string()).join("root"), path: mount.path });
+        }
+    }
+}
+
+fn trace_descriptors(root: &Path, walk: &Walk, host: Inode, traces: &mut BTreeMap<Inode, Trace>) {
+    for open in proc::open_netns(root, walk.processes.keys().copied()) {
+        let process = walk.processes.get(&open.pid);
+        // Its own is held by being in it, the host's by everybody.
+        if open.inode == host || process.is_some_and(|process| process.netns == Some(open.inode)) {
+            continue;
+        }
+        let trace = traces.entry(open.inode).or_default();
+        trace.holders.push(holder(HolderKind::Fd, process, Some(&open.path)));
+        trace.ways.push(Way::Path(open.path));
+    }
+}
+
+fn holder(kind: HolderKind, process: Option<&proc::Process>, path: Option<&Path>) -> Holder {
+    Holder {
+        kind,
+        pid: process.map(|process| process.pid),
+        process: process.map(|process| process.name.clone()),
+        container: process.and_then(|process| process.container.as_ref()).map(|container| container.id.clone()),
+        path: path.map(|path| path.to_string_lossy().into_owned()),
+    }
+}
+
+fn found(inode: Inode, trace: Trace, own_user_ns: Option<u64>) -> Found {
+    let handle = open(inode, &trace.ways);
+    let owner = handle.as_ref().ok().and_then(|handle| handle.owner_user_ns().ok());
+    let owner = owner.and_then(|fd| std::fs::File::from(fd).metadata().ok()).map(|metadata| metadata.ino());
+    let owner_user_ns = owner.filter(|owner| Some(*owner) != own_user_ns);
+    let netns = Netns { inode, paths: trace.paths, holders: trace.holders, is_host: false, nsid: None, owner_user_ns };
+    Found { netns, handle }
+}
+
+/// Between finding and opening a PID or a path may have come to mean another namespace: what was opened
+/// is kept only if it is the one that was found.
+fn open(inode: Inode, ways: &[Way]) -> Result<Handle, String> {
+    let mut why = "it went away while podnet looked".to_owned();
+    for way in ways {
+        match way.open() {
+            Ok(handle) if handle.inode() == inode => return Ok(handle),
+            Ok(_) => {}
+            Err(error) => why = chain(&error),
+        }
+    }
+    Err(why)
+}

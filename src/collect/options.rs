@@ -1,0 +1,48 @@
+//! What to ask, and how long to wait.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Set from the command line, the environment and nothing else.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub runtimes: Runtimes,
+    /// `--runtime-endpoint`, `CONTAINER_RUNTIME_ENDPOINT`: CRI sockets to ask instead of the usual ones.
+    pub endpoints: Vec<String>,
+    /// Each source's own deadline.
+    pub timeout: Duration,
+    /// `/proc`, or a copy of one in tests.
+    pub proc_root: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            runtimes: Runtimes::All,
+            endpoints: Vec::new(),
+            timeout: Duration::from_secs(2),
+            proc_root: "/proc".into(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Runtimes {
+    /// All that have a socket here.
+    All,
+    /// `/proc` alone.
+    None,
+    /// Those named: docker, containerd, cri-o, podman.
+    Only(Vec<String>),
+}
+
+/// How much of each namespace to read; each includes the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// Which namespaces there are and who holds them; nothing is entered.
+    Holders,
+    /// The links and addresses of the host's own netns too.
+    HostLinks,
+    /// Links and addresses of every namespace.
+    AllLinks,
+}

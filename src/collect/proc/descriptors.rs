@@ -1,0 +1,78 @@
+//! What processes hold open: namespaces, and which process a socket belongs to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+
+use super::process::inode_in;
+use crate::model::netns::Inode;
+use crate::netns::Handle;
+
+/// A netns held by an open descriptor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenNetns {
+    pub inode: Inode,
+    pub pid: u32,
+    pub path: PathBuf,
+}
+
+/// Every netns that one of `pids` has open, once a process. Own descriptors don't count.
+pub fn open_netns(root: &Path, pids: impl Iterator<Item = u32>) -> Vec<OpenNetns> {
+    let own = std::process::id();
+    let nsfs = device_of(Path::new("/proc/self/ns/net"));
+    let mut found: Vec<OpenNetns> = Vec::new();
+    for pid in pids.filter(|pid| *pid != own) {
+        let mut seen = BTreeSet::new();
+        each_descriptor(root, pid, |path, target| {
+            if let Some(inode) = netns_at(path, target, nsfs).filter(|inode| seen.insert(*inode)) {
+                found.push(OpenNetns { inode, pid, path: path.to_owned() });
+            }
+        });
+    }
+    found
+}
+
+/// A namespace that was opened by its mount shows as the path of that mount, and as `/` once that is unmounted; only its
+/// device tells.
+fn netns_at(path: &Path, target: &str, nsfs: Option<Device>) -> Option<Inode> {
+    let by_mount = || target.starts_with('/') && nsfs.is_some() && device_of(path) == nsfs;
+    let by_name = inode_in(target, "net");
+    by_name.or_else(|| by_mount().then(|| Handle::open(path).ok())?.map(|handle| handle.inode()))
+}
+
+/// Major and minor number.
+type Device = (u32, u32);
+
+/// The device of a file, as far as the kernel knows it without asking whoever serves the file system: a server that
+/// hangs (FUSE, NFS) is not waited for.
+fn device_of(path: &Path) -> Option<Device> {
+    let found = statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::empty()).ok()?;
+    Some((found.stx_dev_major, found.stx_dev_minor))
+}
+
+/// Socket inode → PID, over the descriptors of `pids`; of several holders the first.
+pub fn socket_holders(root: &Path, pids: impl Iterator<Item = u32>) -> BTreeMap<u64, u32> {
+    let mut holders = BTreeMap::new();
+    for pid in pids {
+        each_descriptor(root, pid, |_, target| {
+            if let Some(inode) = inode_in(target, "socket") {
+                holders.entry(inode).or_insert(pid);
+            }
+        });
+    }
+    holders
+}
+
+fn each_descriptor(root: &Path, pid: u32, mut take: impl FnMut(&Path, &str)) {
+    let folder = root.join(pid.to_string()).join("fd");
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if let Ok(target) = fs::read_link(&path)
+            && let Some(target) = target.to_str()
+        {
+            take(&path, target);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What `/proc` alone tells: processes, their namespaces and containers, and who else holds a netns.
+
+pub mod cgroup;
+mod descriptors;
+mod mounts;
+mod process;
+
+pub use descriptors::{OpenNetns, open_netns, socket_holders};
+pub use mounts::{NetnsMount, mounted_netns};
+pub use process::{Process, Walk, walk};

@@ -1,0 +1,180 @@
+//! Asking the container runtimes: all that a node may have, side by side, each with a deadline of its own.
+//!
+//! Each is asked for its lists once, never for one container after another; PIDs that a list does not hold come from the
+//! `/proc` walk, by cgroup.
+
+mod containerd;
+mod cri;
+mod docker;
+mod grpc;
+mod merge;
+mod podman;
+mod sockets;
+
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+
+pub use merge::merge;
+
+use super::kernel::problem::chain;
+use super::options::{Options, Runtimes};
+use crate::model::source::{Answer, Asked, Status};
+use crate::model::workload::{Role, Workload};
+
+/// What a runtime told: its version and its workloads.
+#[derive(Debug)]
+pub struct Told {
+    pub version: Option<String>,
+    pub workloads: Vec<Workload>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot connect to {}", .socket.display())]
+    Connect { socket: PathBuf, source: io::Error },
+    #[error("{} does not speak the API of {runtime}", .socket.display())]
+    Protocol { socket: PathBuf, runtime: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("no answer from {} within {} s", .socket.display(), .timeout.as_secs_f32())]
+    Timeout { socket: PathBuf, timeout: Duration },
+}
+
+type Question<'a> = Pin<Box<dyn Future<Output = (Asked, Vec<Workload>)> + 'a>>;
+
+/// Asks every runtime that `options` names; one line under «sources» for each, with its workloads.
+pub async fn ask_all(options: &Options) -> Vec<(Asked, Vec<Workload>)> {
+    if options.runtimes == Runtimes::None {
+        return Vec::new();
+    }
+    let mut questions: Vec<Question<'_>> = Vec::new();
+    if wanted(options, "docker") {
+        match sockets::docker() {
+            Some(socket) => {
+                questions.push(Box::pin(timed("docker", options, socket.clone(), docker::ask("docker", socket))))
+            }
+            None => questions.push(Box::pin(absent("docker", sockets::DOCKER))),
+        }
+    }
+    if wanted(options, "podman") {
+        match sockets::podman() {
+            Some(socket) => {
+                questions.push(Box::pin(timed("podman", options, socket.clone(), docker::ask("podman", socket))))
+            }
+            None => questions.push(Box::pin(absent("podman", sockets::PODMAN))),
+        }
+        questions.push(Box::pin(podman_storage()));
+    }
+    questions.extend(container_interfaces(options));
+    join_all(questions).await
+}
+
+fn wanted(options: &Options, name: &str) -> bool {
+    match &options.runtimes {
+        Runtimes::All => true,
+        Runtimes::None => false,
+        Runtimes::Only(names) => names.iter().any(|each| each == name),
+    }
+}
+
+/// containerd's own API and the CRI, on the sockets where each may be.
+fn container_interfaces(options: &Options) -> Vec<Question<'_>> {
+    let mut questions: Vec<Question<'_>> = Vec::new();
+    let native = sockets::containerd(options);
+    if wanted(options, "containerd") {
+        for socket in &native {
+            questions.push(Box::pin(timed("containerd", options, socket.clone(), containerd::ask(socket.clone()))));
+        }
+        if native.is_empty() {
+            questions.push(Box::pin(absent("containerd", sockets::CONTAINERD)));
+        }
+    }
+    let interfaces = sockets::cri(options);
+    if wanted(options, "containerd") || wanted(options, "cri-o") {
+        for socket in &interfaces {
+            questions.push(Box::pin(timed("cri", options, socket.clone(), cri::ask(socket.clone()))));
+        }
+    }
+    if wanted(options, "cri-o") && interfaces.iter().all(|socket| native.contains(socket)) {
+        questions.push(Box::pin(absent("cri-o", sockets::CRI_ONLY)));
+    }
+    questions
+}
+
+/// It has no daemon: its storage knows the containers, whether its service runs or not.
+async fn podman_storage() -> (Asked, Vec<Workload>) {
+    outcome(podman::STORAGE, Instant::now(), podman::from_state_files())
+}
+
+async fn absent(name: &str, tried: &[&str]) -> (Asked, Vec<Workload>) {
+    let places = match tried {
+        [first, _, ..] => format!("{first} or {} other usual places", tried.len() - 1),
+        _ => tried.join(""),
+    };
+    outcome(name, Instant::now(), Answer::Absent(format!("no socket at {places}")))
+}
+
+async fn timed(
+    name: &str,
+    options: &Options,
+    socket: PathBuf,
+    question: impl Future<Output = Result<Told, Error>>,
+) -> (Asked, Vec<Workload>) {
+    let start = Instant::now();
+    let answer = match tokio::time::timeout(options.timeout, question).await {
+        Ok(Ok(told)) => Answer::Present(told),
+        // A socket file that nobody listens on any more is a runtime that is not running.
+        Ok(Err(Error::Connect { socket, source })) if source.kind() == io::ErrorKind::ConnectionRefused => {
+            Answer::Failed(format!("nothing listens on {} (is {name} running?)", socket.display()))
+        }
+        Ok(Err(error)) => Answer::Failed(explain(&error)),
+        Err(_) => Answer::Failed(Error::Timeout { socket, timeout: options.timeout }.to_string()),
+    };
+    outcome(name, start, answer)
+}
+
+fn explain(error: &Error) -> String {
+    let hint = match error {
+        Error::Connect { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            " (run as root, or join the socket's group)"
+        }
+        _ => "",
+    };
+    format!("{}{hint}", chain(error))
+}
+
+fn outcome(name: &str, start: Instant, answer: Answer<Told>) -> (Asked, Vec<Workload>) {
+    let (status, detail, workloads) = match answer {
+        Answer::Present(told) => {
+            let version = told.version.map(|version| format!("{version}, ")).unwrap_or_default();
+            (Status::Present, format!("{version}{} containers", told.workloads.len()), told.workloads)
+        }
+        Answer::Absent(why) => (Status::Absent, why, Vec::new()),
+        Answer::Failed(why) => (Status::Failed, why, Vec::new()),
+    };
+    let elapsed_ms = start.elapsed().as_secs_f64() * 1000.0;
+    (Asked { name: name.to_owned(), status, detail: Some(detail), elapsed_ms }, workloads)
+}
+
+/// Asks the one more question that `inspect` has about one workload: times, ports, paths, PID. An answer that does not
+/// come leaves it as it was.
+pub async fn look_closer(workload: &mut Workload, options: &Options) {
+    let Some(id) = workload.id.clone() else { return };
+    let seen_by = |name: &str| workload.seen_by.iter().any(|source| source == name);
+    let closer: Pin<Box<dyn Future<Output = Option<Workload>> + '_>> = if seen_by("docker") {
+        Box::pin(async move { docker::look("docker", sockets::docker()?, &id).await.ok() })
+    } else if seen_by("podman") {
+        Box::pin(async move { docker::look("podman", sockets::podman()?, &id).await.ok() })
+    } else if seen_by("cri") {
+        let sandbox = workload.role == Role::Sandbox;
+        Box::pin(async move { cri::look(sockets::cri(options), &id, sandbox).await })
+    } else {
+        return;
+    };
+    if let Ok(Some(found)) = tokio::time::timeout(options.timeout, closer).await {
+        merge::complete(workload, found);
+    }
+}

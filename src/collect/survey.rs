@@ -1,0 +1,187 @@
+//! The whole node in one go: what the runtimes, `/proc` and the kernel say, joined.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::kernel::{self, Programs, Visit, Want};
+use super::options::{Depth, Options};
+use super::proc::{self, Process, Walk};
+use super::{join, namespaces, runtime};
+use crate::model::netns::{Inode, NetnsState};
+use crate::model::node::Node;
+use crate::model::socket::SocketProcess;
+use crate::model::source::{Asked, Status};
+use crate::model::workload::Workload;
+use crate::netns::Handle;
+
+/// A node as it was read, and the open namespaces to read more of it.
+#[derive(Debug)]
+pub struct Survey {
+    pub node: Node,
+    /// Each open, or why it isn't.
+    handles: BTreeMap<Inode, Result<Handle, String>>,
+    walk: Walk,
+}
+
+/// Asks the runtimes while `/proc` is walked, and reads the namespaces as deep as `depth` says.
+pub async fn survey(options: &Options, depth: Depth) -> Survey {
+    let root = options.proc_root.clone();
+    let start = Instant::now();
+    let walking = tokio::task::spawn_blocking(move || {
+        let walk = proc::walk(&root);
+        let found = walk.as_ref().map(|walk| namespaces::find(&root, walk)).unwrap_or_default();
+        (walk, found, start.elapsed())
+    });
+    let (walked, told) = tokio::join!(walking, runtime::ask_all(options));
+    let (mut sources, answers): (Vec<Asked>, Vec<Vec<Workload>>) = told.into_iter().unzip();
+    let (walk, found, elapsed) = match walked {
+        Ok((walk, found, elapsed)) => (walk, found, elapsed),
+        Err(died) => (Err(io::Error::other(died)), Vec::new(), start.elapsed()),
+    };
+    sources.push(walk_source(&walk, found.len(), elapsed.as_secs_f64() * 1000.0));
+    let walk = walk.unwrap_or_default();
+    let mut workloads = runtime::merge(answers.into_iter().flatten());
+    join::join(&mut workloads, &walk, &found);
+    let node = Node {
+        hostname: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        collected_at: Timestamp::now(),
+        host_netns: found.iter().find(|each| each.netns.is_host).map_or(0, |each| each.netns.inode),
+        workloads,
+        namespaces: found
+            .iter()
+            .map(|each| NetnsState { netns: each.netns.clone(), ..NetnsState::default() })
+            .collect(),
+        sources,
+    };
+    let handles = found.into_iter().map(|each| (each.netns.inode, each.handle)).collect();
+    let mut survey = Survey { node, handles, walk };
+    survey.read_links(depth);
+    survey
+}
+
+impl Survey {
+    /// The open namespace.
+    pub fn handle(&self, inode: Inode) -> Option<&Handle> {
+        self.handles.get(&inode)?.as_ref().ok()
+    }
+
+    /// The namespace that a process is in: also the host's, whose processes hold nothing and are not listed.
+    pub fn netns_of(&self, pid: u32) -> Option<Inode> {
+        self.walk.processes.get(&pid)?.netns
+    }
+
+    /// The processes in a namespace, by PID.
+    pub fn processes_in(&self, inode: Inode) -> impl Iterator<Item = &Process> {
+        self.walk.processes.values().filter(move |process| process.netns == Some(inode))
+    }
+
+    fn read_links(&mut self, depth: Depth) {
+        let wanted: Vec<Inode> = match depth {
+            Depth::Holders => return,
+            Depth::HostLinks => vec![self.node.host_netns],
+            Depth::AllLinks => self.node.namespaces.iter().map(|state| state.netns.inode).collect(),
+        };
+        let start = Instant::now();
+        self.read(wanted.into_iter().map(|inode| (inode, Want::default())).collect());
+        self.told_by_kernel(start);
+    }
+
+    /// Reads all there is of one namespace, and what concerns it of the host's and of those where its links'
+    /// other ends are; `wide` reads every socket.
+    pub fn read_closely(&mut self, inode: Inode, options: &Options, wide: bool) {
+        let start = Instant::now();
+        self.read(vec![(inode, Want::everything(wide))]);
+        let around = |programs| Want { statistics: true, routing: true, programs, ..Want::default() };
+        let mut ends: BTreeMap<Inode, Vec<u32>> = BTreeMap::from([(self.node.host_netns, Vec::new())]);
+        if let Some(state) = self.node.namespace(inode) {
+            for link in &state.links {
+                let other = link.link_netnsid.and_then(|nsid| state.nsids.iter().find(|known| known.nsid == nsid));
+                if let Some((other, ifindex)) = other.zip(link.link) {
+                    ends.entry(other.inode).or_default().push(ifindex);
+                }
+            }
+        }
+        ends.remove(&inode);
+        self.read(ends.into_iter().map(|(inode, links)| (inode, around(Programs::Of(links)))).collect());
+        self.name_socket_processes(inode, options);
+        self.told_by_kernel(start);
+    }
+
+    fn read(&mut self, wanted: Vec<(Inode, Want)>) {
+        let mut visits = Vec::new();
+        for (inode, want) in wanted {
+            let Some(state) = self.node.namespaces.iter_mut().find(|state| state.netns.inode == inode) else {
+                continue;
+            };
+            match self.handles.get(&inode) {
+                Some(Ok(handle)) => visits.push(Visit { netns: state.netns.clone(), handle, want }),
+                Some(Err(why)) => state.problems = vec![why.clone()],
+                None => {}
+            }
+        }
+        let host = self.handle(self.node.host_netns);
+        let others = self.handles.values().flatten().filter(|handle| handle.inode() != self.node.host_netns);
+        let candidates: Vec<&Handle> = host.into_iter().chain(others).collect();
+        for state in kernel::read(&visits, &candidates) {
+            if let Some(slot) = self.node.namespaces.iter_mut().find(|slot| slot.netns.inode == state.netns.inode) {
+                *slot = state;
+            }
+        }
+        self.number_as_the_host_does();
+    }
+
+    fn number_as_the_host_does(&mut self) {
+        let Some(host) = self.node.namespace(self.node.host_netns) else { return };
+        let ids: BTreeMap<Inode, i32> = host.nsids.iter().map(|known| (known.inode, known.nsid)).collect();
+        for state in &mut self.node.namespaces {
+            state.netns.nsid = ids.get(&state.netns.inode).copied().or(state.netns.nsid);
+        }
+    }
+
+    fn name_socket_processes(&mut self, inode: Inode, options: &Options) {
+        let pids: Vec<u32> = self.processes_in(inode).map(|process| process.pid).collect();
+        let holders = proc::socket_holders(&options.proc_root, pids.into_iter());
+        let Some(state) = self.node.namespaces.iter_mut().find(|state| state.netns.inode == inode) else { return };
+        let Some(sockets) = &mut state.sockets else { return };
+        for socket in sockets.listeners.iter_mut().chain(&mut sockets.others) {
+            let process = holders.get(&u64::from(socket.inode)).and_then(|pid| self.walk.processes.get(pid));
+            socket.process = process.map(|process| SocketProcess { pid: process.pid, name: process.name.clone() });
+        }
+    }
+
+    fn told_by_kernel(&mut self, start: Instant) {
+        let elapsed_ms = start.elapsed().as_secs_f64() * 1000.0;
+        let unread =
+            self.node.namespaces.iter().filter(|state| !state.problems.is_empty() && state.links.is_empty()).count();
+        let (status, detail) = match unread {
+            0 => (Status::Present, None),
+            count => (Status::Failed, Some(format!("{count} namespaces could not be read"))),
+        };
+        match self.node.sources.iter_mut().find(|source| source.name == "kernel") {
+            Some(source) => {
+                (source.elapsed_ms, source.status, source.detail) = (source.elapsed_ms + elapsed_ms, status, detail)
+            }
+            None => self.node.sources.push(Asked { name: "kernel".to_owned(), status, detail, elapsed_ms }),
+        }
+    }
+}
+
+fn walk_source(walk: &io::Result<Walk>, namespaces: usize, elapsed_ms: f64) -> Asked {
+    let (status, detail) = match walk {
+        // With the capability, what is still hidden is a security module's own business.
+        Ok(walk) if walk.hidden > 0 && !may_trace() => (
+            Status::Failed,
+            format!("{} of {} processes hidden (needs CAP_SYS_PTRACE)", walk.hidden, walk.processes.len()),
+        ),
+        Ok(walk) => (Status::Present, format!("{} processes, {namespaces} network namespaces", walk.processes.len())),
+        Err(error) => (Status::Failed, error.to_string()),
+    };
+    Asked { name: "proc".to_owned(), status, detail: Some(detail), elapsed_ms }
+}
+
+fn may_trace() -> bool {
+    caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_PTRACE).unwrap_or(false)
+}

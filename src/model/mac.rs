@@ -1,0 +1,88 @@
+//! A 48-bit hardware address.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Written as `aa:bb:cc:dd:ee:ff`, also in JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(into = "String", try_from = "String")]
+#[schemars(with = "String")]
+pub struct Mac(pub [u8; 6]);
+
+#[derive(Debug, thiserror::Error)]
+#[error("«{0}» is not a MAC address (six pairs of hexadecimal digits, with colons)")]
+pub struct NotAMac(String);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mac({self})")
+    }
+}
+
+impl FromStr for Mac {
+    type Err = NotAMac;
+
+    fn from_str(text: &str) -> Result<Self, NotAMac> {
+        let wrong = || NotAMac(text.chars().take(32).collect());
+        let separator = if text.contains('-') { '-' } else { ':' };
+        let mut bytes = [0; 6];
+        let mut parts = text.split(separator);
+        for byte in &mut bytes {
+            let part = parts.next().ok_or_else(wrong)?;
+            let is_pair = part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
+            *byte = is_pair.then(|| u8::from_str_radix(part, 16).ok()).flatten().ok_or_else(wrong)?;
+        }
+        parts.next().is_none().then_some(Mac(bytes)).ok_or_else(wrong)
+    }
+}
+
+impl From<Mac> for String {
+    fn from(mac: Mac) -> Self {
+        mac.to_string()
+    }
+}
+
+impl TryFrom<String> for Mac {
+    type Error = NotAMac;
+
+    fn try_from(text: String) -> Result<Self, NotAMac> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes() {
+        let mac: Mac = "22:72:9C:50:45:e1".parse().unwrap();
+        assert_eq!(mac.to_string(), "22:72:9c:50:45:e1");
+        assert_eq!("22-72-9c-50-45-e1".parse::<Mac>().unwrap(), mac);
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        for text in [
+            "",
+            "22",
+            "22:72:9c:50:45",
+            "22:72:9c:50:45:e1:00",
+            "2:72:9c:50:45:e1",
+            "+2:72:9c:50:45:e1",
+            "é2:72:9c:50:45:e1",
+        ] {
+            assert!(text.parse::<Mac>().is_err(), "{text}");
+        }
+    }
+}

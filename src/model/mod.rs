@@ -1,0 +1,18 @@
+//! Plain data: what the collectors read and what the views judge. No I/O, no clock.
+//!
+//! Names in JSON are camelCase; a field that its source did not give is left out, never invented.
+
+pub mod address;
+pub mod bpf;
+pub mod dns;
+pub mod link;
+pub mod mac;
+pub mod neighbour;
+pub mod netns;
+pub mod node;
+pub mod route;
+pub mod rule;
+pub mod socket;
+pub mod source;
+pub mod sysctl;
+pub mod workload;

@@ -1,0 +1,93 @@
+//! A network namespace: what it is, who holds it, and what was read inside.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::link::Link;
+use super::neighbour::Neighbour;
+use super::route::{Nexthop, Route};
+use super::rule::Rule;
+use super::socket::Sockets;
+use super::sysctl::Sysctls;
+
+/// The inode number of a netns on nsfs, as `readlink /proc/PID/ns/net` shows it. All namespaces
+/// live on one nsfs mount, so the number alone tells them apart as long as something holds them.
+pub type Inode = u64;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Netns {
+    pub inode: Inode,
+    /// Where it is bind-mounted in podnet's own mount namespace.
+    pub paths: Vec<String>,
+    pub holders: Vec<Holder>,
+    /// The netns of PID 1 as podnet sees it: the node's own.
+    pub is_host: bool,
+    /// Its id as seen from the host's netns (`RTM_GETNSID`), where one was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nsid: Option<i32>,
+    /// Inode of the user namespace that owns it (`NS_GET_USERNS`), where that isn't podnet's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_user_ns: Option<u64>,
+}
+
+/// What keeps a netns alive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Holder {
+    pub kind: HolderKind,
+    /// The process that is in it, has it open, or lives in the mount namespace that mounts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Its name (`/proc/PID/comm`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
+    /// The container that the process belongs to, by its cgroup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// Mount point or `/proc/PID/fd/N`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HolderKind {
+    /// A process that is in it.
+    Process,
+    /// A mount in podnet's own mount namespace.
+    Mount,
+    /// A mount in another mount namespace, that of `pid`.
+    ForeignMount,
+    /// An open file descriptor of a process that is elsewhere.
+    Fd,
+}
+
+/// What one namespace holds, read in one visit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NetnsState {
+    pub netns: Netns,
+    /// Present unless the namespace could not be entered or read; then `problem` says why.
+    pub links: Vec<Link>,
+    pub nsids: Vec<Nsid>,
+    pub routes: Vec<Route>,
+    pub nexthops: Vec<Nexthop>,
+    pub rules: Vec<Rule>,
+    pub neighbours: Vec<Neighbour>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sysctls: Option<Sysctls>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sockets: Option<Sockets>,
+    /// What could not be read, each with why: a missing answer is never shown as an empty one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+/// One line of a namespace's own table of others: `nsid` here means that inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Nsid {
+    pub nsid: i32,
+    pub inode: Inode,
+}

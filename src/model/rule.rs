@@ -1,0 +1,33 @@
+//! A policy routing rule, as `RTM_GETRULE` tells it.
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::address::Family;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rule {
+    pub family: Family,
+    pub priority: u32,
+    /// table, goto, nop, blackhole, unreachable, prohibit (`FR_ACT_*`; `table` is FR_ACT_TO_TBL).
+    pub action: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub from: Option<IpNet>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub to: Option<IpNet>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_interface: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_interface: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark_mask: Option<u32>,
+    pub inverted: bool,
+}

@@ -1,0 +1,61 @@
+//! Names, labels and paths come from whoever made the pod: nothing of them may drive a terminal.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// The text with control characters, and those that turn the direction of writing, as `\u{…}`.
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_harmful(character) {
+            let _ = write!(safe, "\\u{{{:x}}}", u32::from(character));
+        } else {
+            safe.push(character);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// JSON with what JSON itself lets through (DEL, C1, the turning ones) as `\u009b`.
+pub fn harmless_json(json: &str) -> Cow<'_, str> {
+    // Below that JSON has escaped everything, and what is left are its own line breaks.
+    let slips_through = |character: char| character >= '\u{7f}' && is_harmful(character);
+    if !json.contains(slips_through) {
+        return Cow::Borrowed(json);
+    }
+    let mut safe = String::with_capacity(json.len());
+    for character in json.chars() {
+        if slips_through(character) {
+            let _ = write!(safe, "\\u{:04x}", u32::from(character));
+        } else {
+            safe.push(character);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// C0, DEL, C1; bidirectional marks, embeddings, overrides and isolates (UAX #9); line and paragraph separators.
+fn is_harmful(character: char) -> bool {
+    let turns =
+        matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    character.is_control() || turns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_are_not_driven() {
+        assert_eq!(harmless("a\u{1b}[2J\nb\u{9b}1m\u{202e}c"), "a\\u{1b}[2J\\u{a}b\\u{9b}1m\\u{202e}c");
+        let text = "\u{1b}[2J \u{9b}31m \u{7f} \u{202e}";
+        let json = serde_json::to_string_pretty(&[text]).unwrap();
+        let safe = harmless_json(&json);
+        assert!(!safe.contains(|character| character != '\n' && is_harmful(character)), "{safe}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&safe).unwrap(), [text]);
+        assert!(matches!(harmless("größe 漢字 👍"), Cow::Borrowed(_)));
+    }
+}

@@ -1,0 +1,145 @@
+//! The page that is written on: how wide, whether in colour.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use unicode_width::UnicodeWidthStr;
+
+use super::harmless;
+
+/// Width where nothing tells it.
+const USUAL_WIDTH: usize = 80;
+
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Columns; None when nobody's terminal limits it (a pipe, a file).
+    pub width: Option<usize>,
+    pub colour: bool,
+    pub wide: bool,
+}
+
+impl Page {
+    /// Columns to keep within.
+    pub fn columns(&self) -> usize {
+        self.width.unwrap_or(USUAL_WIDTH)
+    }
+
+    /// A heading.
+    pub fn bold(&self, text: impl Display) -> String {
+        self.painted("1", text)
+    }
+
+    /// What is wrong; the words say so as well.
+    pub fn bad(&self, text: impl Display) -> String {
+        self.painted("31", text)
+    }
+
+    /// What is as it should be.
+    pub fn good(&self, text: impl Display) -> String {
+        self.painted("32", text)
+    }
+
+    /// What matters less.
+    pub fn dim(&self, text: impl Display) -> String {
+        self.painted("2", text)
+    }
+
+    fn painted(&self, code: &str, text: impl Display) -> String {
+        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_string() }
+    }
+}
+
+/// Writes `parts` with three spaces between them, breaking lines between parts and never inside one, each
+/// line after the first indented by `indent`. The text is untrusted.
+pub fn flow(page: &Page, out: &mut dyn Write, indent: usize, parts: &[String]) -> io::Result<()> {
+    const GAP: usize = 3;
+    let mut used = 0;
+    for part in parts.iter().filter(|part| !part.is_empty()) {
+        let part = harmless(part);
+        let width = part.width();
+        if used == 0 {
+            write!(out, "{:indent$}{part}", "")?;
+            used = indent + width;
+        } else if used + GAP + width <= page.columns() {
+            write!(out, "{:GAP$}{part}", "")?;
+            used += GAP + width;
+        } else {
+            write!(out, "\n{:inner$}{part}", "", inner = indent + 2)?;
+            used = indent + 2 + width;
+        }
+    }
+    if used > 0 { writeln!(out) } else { Ok(()) }
+}
+
+/// Writes a sentence, breaking lines between its words.
+pub fn sentence(page: &Page, out: &mut dyn Write, indent: usize, text: &str) -> io::Result<()> {
+    let text = harmless(text);
+    let limit = page.width.unwrap_or(usize::MAX);
+    let mut used = 0;
+    for word in text.split(' ') {
+        match used {
+            0 => write!(out, "{:indent$}{word}", "")?,
+            _ if used + 1 + word.width() <= limit => write!(out, " {word}")?,
+            _ => {
+                write!(out, "\n{:inner$}{word}", "", inner = indent + 2)?;
+                used = indent + 1;
+            }
+        }
+        used += word.width() + if used == 0 { indent } else { 1 };
+    }
+    writeln!(out)
+}
+
+/// Rows in columns, two spaces apart, as wide as their widest cell; trailing spaces left out.
+pub fn columns(out: &mut dyn Write, indent: usize, rows: &[Vec<String>]) -> io::Result<()> {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| harmless(cell).into_owned()).collect()).collect();
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.width()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    for row in &rows {
+        let mut line = " ".repeat(indent);
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.push_str(&" ".repeat((width + 2).saturating_sub(cell.width())));
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: Page = Page { width: Some(40), colour: false, wide: false };
+
+    #[test]
+    fn sentences_break_between_words_and_parts_between_parts() {
+        let words = ["/run/docker.sock,"; 5];
+        let (mut said, mut flowed) = (Vec::new(), Vec::new());
+        sentence(&PAGE, &mut said, 2, &words.join(" ")).unwrap();
+        flow(&PAGE, &mut flowed, 2, &words.map(str::to_owned)).unwrap();
+        for text in [said, flowed] {
+            let text = String::from_utf8(text).unwrap();
+            assert!(text.lines().all(|line| line.width() <= 40), "{text}");
+            assert_eq!(text.split_whitespace().collect::<Vec<_>>(), words, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_pasted_is_whole_where_it_does_not_fit() {
+        let id = "3f2a91c04d5e".repeat(5);
+        let mut text = Vec::new();
+        flow(&PAGE, &mut text, 2, std::slice::from_ref(&id)).unwrap();
+        assert!(String::from_utf8(text).unwrap().contains(&id));
+    }
+
+    #[test]
+    fn a_pipe_has_no_width() {
+        let long = ["word"; 100].join(" ");
+        let mut text = Vec::new();
+        sentence(&Page { width: None, ..PAGE }, &mut text, 0, &long).unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), format!("{long}\n"));
+    }
+}

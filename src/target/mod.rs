@@ -1,0 +1,7 @@
+//! What the user named. Parsing it and picking it out of the model are pure, so that every ambiguity can be tested.
+
+mod reading;
+mod resolve;
+
+pub use reading::{Reading, Target, Unusable};
+pub use resolve::{Candidate, Pick, Unresolved, candidate_of, resolve};

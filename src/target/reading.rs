@@ -1,0 +1,222 @@
+//! The spellings of a target.
+
+use std::net::IpAddr;
+
+use crate::collect::options::Depth;
+use crate::model::mac::Mac;
+use crate::model::netns::Inode;
+
+/// The longest text that anything here is called by: a path.
+const LONGEST: usize = 4096;
+/// Fewer digits than this are no id that anybody would type.
+const SHORTEST_ID: usize = 2;
+
+/// One thing that the text may mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// A container id or a prefix of one; of one runtime where that is named.
+    Container {
+        runtime: Option<String>,
+        id: String,
+    },
+    /// A container's name.
+    Name(String),
+    /// A pod, or one container of it.
+    Pod {
+        namespace: Option<String>,
+        name: String,
+        container: Option<String>,
+    },
+    Pid(u32),
+    /// A path that a netns is mounted at, or a link in `/proc`.
+    Path(String),
+    Inode(Inode),
+    Ip(IpAddr),
+    Mac(Mac),
+    /// A host interface.
+    Device(String),
+    /// A host interface's number.
+    Ifindex(u32),
+}
+
+/// A target as typed, with everything that it could mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub text: String,
+    pub readings: Vec<Reading>,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    #[error("the target is empty")]
+    Empty,
+    #[error("the target is longer than {LONGEST} bytes")]
+    TooLong,
+    #[error("the target holds control characters")]
+    Control,
+    #[error("«{text}» is no {what}")]
+    Malformed { text: String, what: &'static str },
+}
+
+impl std::str::FromStr for Target {
+    type Err = Unusable;
+
+    fn from_str(text: &str) -> Result<Self, Unusable> {
+        if text.trim().is_empty() {
+            return Err(Unusable::Empty);
+        }
+        if text.len() > LONGEST {
+            return Err(Unusable::TooLong);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(Unusable::Control);
+        }
+        let readings = match explicit(text)? {
+            Some(reading) => vec![reading],
+            None => bare(text),
+        };
+        Ok(Self { text: text.to_owned(), readings })
+    }
+}
+
+impl Target {
+    /// The process that it may mean.
+    pub fn pid(&self) -> Option<u32> {
+        self.readings.iter().find_map(|reading| match reading {
+            Reading::Pid(pid) => Some(*pid),
+            Reading::Path(path) => pid_of_path(path),
+            _ => None,
+        })
+    }
+
+    /// How deep the node must be read to find it.
+    pub fn depth(&self) -> Depth {
+        let depth = |reading: &Reading| match reading {
+            Reading::Ip(_) | Reading::Mac(_) => Depth::AllLinks,
+            Reading::Device(_) | Reading::Ifindex(_) => Depth::HostLinks,
+            _ => Depth::Holders,
+        };
+        self.readings.iter().map(depth).max().unwrap_or(Depth::Holders)
+    }
+}
+
+/// The process that `/proc/PID/ns/net` speaks of.
+pub(super) fn pid_of_path(path: &str) -> Option<u32> {
+    path.strip_prefix("/proc/")?.strip_suffix("/ns/net")?.parse().ok()
+}
+
+/// The spellings that mean one thing only: a word and a colon, a URL as kubectl prints it, a path.
+fn explicit(text: &str) -> Result<Option<Reading>, Unusable> {
+    if let Some((runtime, id)) = text.split_once("://") {
+        return Ok(Some(Reading::Container { runtime: Some(runtime.to_owned()), id: id.to_owned() }));
+    }
+    if text.starts_with('/') {
+        return Ok(Some(Reading::Path(text.to_owned())));
+    }
+    let Some((word, rest)) = text.split_once(':') else { return Ok(None) };
+    let malformed = |what| Unusable::Malformed { text: rest.to_owned(), what };
+    Ok(Some(match word {
+        "container" => Reading::Container { runtime: None, id: rest.to_owned() },
+        "name" => Reading::Name(rest.to_owned()),
+        "pod" => pod(rest).ok_or_else(|| malformed("pod (NAMESPACE/NAME or NAME)"))?,
+        "pid" => Reading::Pid(rest.parse().map_err(|_| malformed("PID"))?),
+        "netns" if rest.starts_with('/') => Reading::Path(rest.to_owned()),
+        "netns" => Reading::Inode(rest.parse().map_err(|_| malformed("netns inode or path"))?),
+        "ip" => Reading::Ip(rest.parse().map_err(|_| malformed("IP address"))?),
+        "mac" => Reading::Mac(rest.parse().map_err(|_| malformed("MAC address"))?),
+        "dev" => Reading::Device(rest.to_owned()),
+        "ifindex" => Reading::Ifindex(rest.parse().map_err(|_| malformed("ifindex"))?),
+        _ => return Ok(None),
+    }))
+}
+
+/// A bare word is everything that it could be.
+fn bare(text: &str) -> Vec<Reading> {
+    if let Ok(ip) = text.parse() {
+        return vec![Reading::Ip(ip)];
+    }
+    if let Ok(mac) = text.parse() {
+        return vec![Reading::Mac(mac)];
+    }
+    let mut readings = Vec::new();
+    if let Ok(number) = text.parse::<u64>() {
+        readings.push(Reading::Inode(number));
+        if let Ok(number) = u32::try_from(number) {
+            readings.extend([Reading::Pid(number), Reading::Ifindex(number)]);
+        }
+    }
+    if text.len() >= SHORTEST_ID && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        readings.push(Reading::Container { runtime: None, id: text.to_ascii_lowercase() });
+    }
+    if !text.contains('/') {
+        readings.push(Reading::Name(text.to_owned()));
+        readings.push(Reading::Device(text.to_owned()));
+    }
+    readings.extend(pod(text));
+    readings
+}
+
+fn pod(text: &str) -> Option<Reading> {
+    let parts: Vec<&str> = text.split('/').collect();
+    let (namespace, name, container) = match *parts.as_slice() {
+        [name] => (None, name, None),
+        [namespace, name] => (Some(namespace), name, None),
+        [namespace, name, container] => (Some(namespace), name, Some(container)),
+        _ => return None,
+    };
+    let filled = parts.iter().all(|part| !part.is_empty());
+    let owned = |text: &str| text.to_owned();
+    filled.then(|| Reading::Pod {
+        namespace: namespace.map(owned),
+        name: name.to_owned(),
+        container: container.map(owned),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn readings(text: &str) -> Vec<Reading> {
+        text.parse::<Target>().unwrap().readings
+    }
+
+    #[test]
+    fn explicit_spellings_mean_one_thing() {
+        let container = |runtime: &str| vec![Reading::Container { runtime: Some(runtime.into()), id: "3f2a".into() }];
+        assert_eq!(readings("cri-o://3f2a"), container("cri-o"));
+        assert_eq!(readings("pid:4313"), [Reading::Pid(4313)]);
+        assert_eq!(readings("netns:4026532281"), [Reading::Inode(4026532281)]);
+        assert_eq!(readings("netns:/run/netns/x"), [Reading::Path("/run/netns/x".into())]);
+        assert_eq!(readings("/proc/1/ns/net"), [Reading::Path("/proc/1/ns/net".into())]);
+        assert_eq!(readings("fd42::1"), [Reading::Ip("fd42::1".parse().unwrap())]);
+        assert_eq!(readings("22:72:9c:50:45:e1"), [Reading::Mac("22:72:9c:50:45:e1".parse().unwrap())]);
+    }
+
+    #[test]
+    fn a_bare_number_is_many_things() {
+        let found = readings("750");
+        assert!(
+            found.contains(&Reading::Pid(750))
+                && found.contains(&Reading::Ifindex(750))
+                && found.contains(&Reading::Inode(750))
+        );
+        assert!(found.contains(&Reading::Container { runtime: None, id: "750".into() }));
+    }
+
+    #[test]
+    fn nonsense_is_refused_in_words() {
+        let long = "x".repeat(LONGEST + 1);
+        for (text, unusable) in [("", Unusable::Empty), ("a\u{1b}[2J", Unusable::Control), (&long, Unusable::TooLong)] {
+            assert_eq!(text.parse::<Target>(), Err(unusable));
+        }
+        assert!(matches!("pid:x".parse::<Target>(), Err(Unusable::Malformed { .. })));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(text: String) {
+            let _ = text.parse::<Target>().map(|target| target.depth());
+        }
+    }
+}

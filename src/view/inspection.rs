@@ -1,0 +1,134 @@
+//! `podnet inspect`: everything about one workload's network.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::API_VERSION;
+use super::peer::{Peer, Peers};
+use crate::model::dns::Dns;
+use crate::model::link::Link;
+use crate::model::neighbour::Neighbour;
+use crate::model::netns::{Netns, NetnsState};
+use crate::model::node::Node;
+use crate::model::route::Route;
+use crate::model::rule::Rule;
+use crate::model::socket::Sockets;
+use crate::model::source::Asked;
+use crate::model::sysctl::Sysctls;
+use crate::model::workload::Workload;
+use crate::target::Pick;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Inspection {
+    pub api_version: String,
+    pub kind: String,
+    pub node: String,
+    pub collected_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Workload>,
+    /// The other workloads of its netns; nobody, for the host's own.
+    pub shared_with: Vec<Workload>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub netns: Option<Netns>,
+    pub interfaces: Vec<Interface>,
+    pub routes: Vec<Route>,
+    pub rules: Vec<Rule>,
+    pub neighbours: Vec<Neighbour>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sysctls: Option<Sysctls>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sockets: Option<Sockets>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<Dns>,
+    /// What could not be read.
+    pub problems: Vec<String>,
+    pub sources: Vec<Asked>,
+}
+
+/// A link, with what is at its other end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Interface {
+    #[serde(flatten)]
+    pub link: Link,
+    /// The name of `master`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<Peer>,
+    /// How the host reaches each address: address → the route that its tables hold for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub host_routes: BTreeMap<IpAddr, Route>,
+}
+
+/// Puts together what the node knows of the pick, with the name resolution that was read for it.
+pub fn inspection(node: &Node, pick: Pick, dns: Option<Dns>) -> Inspection {
+    let workload = pick.workload.and_then(|index| node.workloads.get(index)).cloned();
+    let state = pick.netns.and_then(|inode| node.namespace(inode)).cloned().unwrap_or_default();
+    let netns = pick.netns.map(|_| state.netns.clone());
+    Inspection {
+        api_version: API_VERSION.to_owned(),
+        kind: "Inspection".to_owned(),
+        node: node.hostname.clone(),
+        collected_at: node.collected_at,
+        shared_with: shared_with(node, pick),
+        interfaces: interfaces(node, &state),
+        workload,
+        netns,
+        routes: state.routes,
+        rules: state.rules,
+        neighbours: state.neighbours,
+        sysctls: state.sysctls,
+        sockets: state.sockets,
+        dns,
+        problems: state.problems,
+        sources: node.sources.clone(),
+    }
+}
+
+fn shared_with(node: &Node, pick: Pick) -> Vec<Workload> {
+    let Some(inode) = pick.netns.filter(|inode| *inode != node.host_netns) else { return Vec::new() };
+    let others = node
+        .workloads
+        .iter()
+        .enumerate()
+        .filter(|(index, workload)| Some(*index) != pick.workload && workload.netns == Some(inode));
+    others.map(|(_, workload)| workload.clone()).collect()
+}
+
+fn interfaces(node: &Node, state: &NetnsState) -> Vec<Interface> {
+    let peers = Peers::new(&node.namespaces);
+    let host = node.namespace(node.host_netns).filter(|host| host.netns.inode != state.netns.inode);
+    let interface = |link: &Link| Interface {
+        master_name: link.master.and_then(|master| name_of(state, master)),
+        peer: peers.of(state.netns.inode, link),
+        host_routes: host.map(|host| host_routes(host, link)).unwrap_or_default(),
+        link: link.clone(),
+    };
+    state.links.iter().map(interface).collect()
+}
+
+fn name_of(state: &NetnsState, ifindex: u32) -> Option<String> {
+    state.links.iter().find(|link| link.ifindex == ifindex).map(|link| link.name.clone())
+}
+
+/// The longest match in the host's main table; policy rules may send packets elsewhere, which `trace` follows.
+fn host_routes(host: &NetnsState, link: &Link) -> BTreeMap<IpAddr, Route> {
+    const MAIN: u32 = 254;
+    let addresses = link.addresses.iter().filter(|address| address.scope == "global").map(|address| address.address);
+    let best = |address: IpAddr| {
+        let fits = host
+            .routes
+            .iter()
+            .filter(|route| route.table == MAIN && route.destination.contains(&address) && !route.is_default());
+        let best =
+            fits.max_by_key(|route| (route.destination.prefix_len(), std::cmp::Reverse(route.metric.unwrap_or(0))))?;
+        Some((address, best.clone()))
+    };
+    addresses.filter_map(best).collect()
+}

@@ -1,0 +1,205 @@
+//! `podnet list`: one line a workload, one more for each namespace that nobody lives in.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::API_VERSION;
+use super::peer::{Peers, Verdict};
+use crate::model::netns::{Netns, NetnsState};
+use crate::model::node::Node;
+use crate::model::source::Asked;
+use crate::model::workload::{Role, State, Workload};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct List {
+    pub api_version: String,
+    pub kind: String,
+    pub node: String,
+    pub collected_at: Timestamp,
+    pub items: Vec<Item>,
+    pub sources: Vec<Asked>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Item {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Workload>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub netns: Option<Netns>,
+    /// Global addresses; none for those in the host's netns, whose addresses are the node's.
+    pub addresses: Vec<IpAddr>,
+    /// The host's end of its first interface that has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_interface: Option<String>,
+    pub state: State,
+}
+
+/// What to leave out, and the order.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// Workloads that don't run, too.
+    pub all: bool,
+    /// Only what these runtimes run; of any where none is named.
+    pub runtimes: Vec<String>,
+    /// Only pods of this namespace.
+    pub namespace: Option<String>,
+    /// Only namespaces, one line each.
+    pub netns_only: bool,
+    pub sort: Sort,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Sort {
+    /// By pod, with the containers of a netns together.
+    #[default]
+    Name,
+    Pid,
+    Netns,
+    Address,
+}
+
+/// Lists the node's workloads.
+pub fn list(node: &Node, choice: &Choice) -> List {
+    let peers = Peers::new(&node.namespaces);
+    let mut items: Vec<Item> = Vec::new();
+    if !choice.netns_only {
+        let shown = node.workloads.iter().filter(|workload| is_chosen(workload, choice));
+        items.extend(shown.map(|workload| {
+            item(node, &peers, Some(workload), workload.netns.and_then(|inode| node.namespace(inode)))
+        }));
+    }
+    for state in node.namespaces.iter().filter(|state| !state.netns.is_host || choice.netns_only) {
+        let inhabited = node.workloads.iter().any(|workload| workload.netns == Some(state.netns.inode));
+        if choice.netns_only || (!inhabited && choice.namespace.is_none() && choice.runtimes.is_empty()) {
+            items.push(item(node, &peers, None, Some(state)));
+        }
+    }
+    items.sort_by_cached_key(|item| order(item, choice.sort));
+    List {
+        api_version: API_VERSION.to_owned(),
+        kind: "List".to_owned(),
+        node: node.hostname.clone(),
+        collected_at: node.collected_at,
+        items,
+        sources: node.sources.clone(),
+    }
+}
+
+/// A sandbox goes without saying where its containers run.
+fn is_chosen(workload: &Workload, choice: &Choice) -> bool {
+    let of_namespace = choice
+        .namespace
+        .as_ref()
+        .is_none_or(|namespace| workload.pod.as_ref().is_some_and(|pod| pod.namespace == *namespace));
+    let of_runtime = choice.runtimes.is_empty()
+        || workload.runtime.as_ref().is_some_and(|runtime| choice.runtimes.contains(runtime));
+    let alive = choice.all || !matches!(workload.state, State::Stopped | State::Dead | State::Created);
+    of_namespace && of_runtime && alive && (choice.all || workload.role != Role::Sandbox || workload.pid.is_some())
+}
+
+fn item(node: &Node, peers: &Peers<'_>, workload: Option<&Workload>, state: Option<&NetnsState>) -> Item {
+    let own = state.filter(|state| !state.netns.is_host);
+    let links = own.map(|state| state.links.as_slice()).unwrap_or_default();
+    let global = links.iter().flat_map(|link| &link.addresses).filter(|address| address.scope == "global");
+    let on_host = |inode| {
+        move |peer: &super::peer::Peer| {
+            peer.verdict == Verdict::Confirmed && peer.netns.as_ref().is_some_and(|netns| netns.inode == inode)
+        }
+    };
+    let ends =
+        own.into_iter().flat_map(|state| state.links.iter().filter_map(|link| peers.of(state.netns.inode, link)));
+    Item {
+        workload: workload.cloned(),
+        netns: state.map(|state| state.netns.clone()),
+        addresses: global.map(|address| address.address).collect(),
+        host_interface: ends.filter(on_host(node.host_netns)).find_map(|peer| peer.name),
+        state: workload.map_or(State::Unknown, |workload| workload.state),
+    }
+}
+
+type Order = (bool, Vec<String>, u64);
+
+fn order(item: &Item, sort: Sort) -> Order {
+    let workload = item.workload.as_ref();
+    let inode = item.netns.as_ref().map_or(0, |netns| netns.inode);
+    match sort {
+        Sort::Pid => {
+            (workload.is_none(), Vec::new(), u64::from(workload.and_then(|workload| workload.pid).unwrap_or(u32::MAX)))
+        }
+        Sort::Netns => (false, Vec::new(), inode),
+        Sort::Address => (
+            item.addresses.is_empty(),
+            item.addresses.iter().map(|address| format!("{:0>40}", address.to_string())).collect(),
+            inode,
+        ),
+        Sort::Name => {
+            let pod = workload.and_then(|workload| workload.pod.as_ref());
+            let names = match (workload, pod) {
+                (_, Some(pod)) => vec![
+                    pod.namespace.clone(),
+                    pod.name.clone(),
+                    inode.to_string(),
+                    pod.container.clone().unwrap_or("~".to_owned()),
+                ],
+                (Some(workload), None) => {
+                    vec![workload.name.clone().or_else(|| workload.process.clone()).unwrap_or_default()]
+                }
+                (None, None) => Vec::new(),
+            };
+            (pod.is_none(), names, if workload.is_some() { 0 } else { inode })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node() -> Node {
+        let workload = |runtime: &str, name: &str, state: &str, netns: Option<u64>| serde_json::json!({"runtime": runtime, "name": name, "state": state, "role": "container", "netns": netns});
+        let netns = |inode: u64| {
+            let netns = serde_json::json!({"inode": inode, "paths": [], "holders": [], "isHost": inode == 1});
+            serde_json::json!({"netns": netns, "links": [], "nsids": [], "routes": [], "nexthops": [], "rules": [], "neighbours": []})
+        };
+        serde_json::from_value(serde_json::json!({
+            "hostname": "n", "collectedAt": "2026-11-24T00:00:00Z", "hostNetns": 1, "sources": [],
+            "workloads": [
+                workload("docker", "web", "running", Some(2)),
+                workload("podman", "db", "running", Some(3)),
+                workload("docker", "gone", "stopped", None),
+            ],
+            "namespaces": [netns(1), netns(2), netns(3), netns(4)],
+        }))
+        .unwrap()
+    }
+
+    /// Names of workloads, and the inodes of namespaces that stand alone.
+    fn shown(choice: Choice) -> Vec<String> {
+        let name = |item: Item| match item.workload {
+            Some(workload) => workload.name.unwrap(),
+            None => item.netns.unwrap().inode.to_string(),
+        };
+        let mut names: Vec<String> = list(&node(), &choice).items.into_iter().map(name).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn each_choice_leaves_out_what_it_says() {
+        let runtimes = vec!["docker".to_owned()];
+        for (choice, names) in [
+            (Choice::default(), &["4", "db", "web"][..]),
+            (Choice { all: true, ..Choice::default() }, &["4", "db", "gone", "web"]),
+            (Choice { runtimes, ..Choice::default() }, &["web"]),
+            (Choice { namespace: Some("default".into()), ..Choice::default() }, &[]),
+            (Choice { netns_only: true, ..Choice::default() }, &["1", "2", "3", "4"]),
+        ] {
+            assert_eq!(shown(choice.clone()), names, "{choice:?}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What a command answers: pure functions from the model to the documents that `-o json` prints.
+
+pub mod inspection;
+pub mod ipam;
+pub mod list;
+pub mod peer;
+
+/// Of every document (`apiVersion`).
+pub const API_VERSION: &str = "podnet/v1";

@@ -1,0 +1,77 @@
+//! Bad input: the status, and words that say what to do.
+
+use serde_json::Value;
+
+use super::podnet;
+
+#[test]
+fn every_wrong_word_has_its_status() {
+    let long = "x".repeat(10_000);
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&[], 2, "Start here"),
+        (&["bogus"], 2, "unrecognized subcommand"),
+        (&["inspect"], 2, "<TARGET>"),
+        (&["inspect", ""], 2, "the target is empty"),
+        (&["inspect", &long], 2, "longer than"),
+        (&["inspect", "a\u{1b}[2J"], 2, "control characters"),
+        (&["inspect", "pid:x"], 2, "«x» is no PID"),
+        (&["inspect", "ip:1"], 2, "«1» is no IP address"),
+        (&["inspect", "pid:99999999999"], 2, "is no PID"),
+        (&["inspect", "no-such-thing", "--runtime", "none"], 3, "nothing on this node is called «no-such-thing»"),
+        (&["inspect", "192.0.2.77", "--runtime", "none"], 3, "asked: proc"),
+        (&["inspect", "docker://", "--runtime", "none"], 3, "nothing on this node"),
+        (&["list", "-o", "csv"], 2, "invalid value 'csv'"),
+        (&["list", "--timeout", "0"], 2, "between 0.01 and 600"),
+        (&["list", "--timeout", "nan"], 2, "between 0.01 and 600"),
+        (&["list", "--sort", "colour"], 2, "invalid value 'colour'"),
+        (&["list", "--runtime", "lxd"], 2, "hint: one of docker"),
+        (&["list", "--runtime", "none", "--runtime", "docker"], 2, "goes with no other"),
+        (&["list", "extra"], 2, "unexpected argument 'extra'"),
+    ];
+    for (args, status, words) in cases {
+        let ran = podnet().run(args);
+        let shown: String = args.join(" ").chars().take(60).collect();
+        assert_eq!(ran.status, *status, "podnet {shown}: {}", ran.stderr);
+        assert!(ran.stderr.contains(words), "podnet {shown}: {}", ran.stderr);
+        assert_eq!(ran.stdout, "", "podnet {shown}: an error belongs to stderr");
+        assert!(!ran.stderr.contains('\u{1b}'), "podnet {shown}: {:?}", ran.stderr);
+    }
+}
+
+#[test]
+fn with_json_asked_for_errors_are_json() {
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["inspect", "-o", "json"], 2, "usage"),
+        (&["bogus", "--output=json"], 2, "usage"),
+        (&["inspect", "pid:x", "-ojson"], 2, "usage"),
+        (&["list", "--runtime", "lxd", "-o", "json"], 2, "usage"),
+        (&["inspect", "no-such-thing", "--runtime", "none", "-o", "json"], 3, "target/not-found"),
+    ];
+    for (args, status, code) in cases {
+        let ran = podnet().run(args);
+        assert_eq!(ran.status, *status, "podnet {args:?}: {}", ran.stderr);
+        let error: Value = serde_json::from_str(&ran.stderr).unwrap_or_else(|_| panic!("{args:?}: {}", ran.stderr));
+        let error = error.get("error").unwrap();
+        assert_eq!(error.get("code").unwrap(), code, "{args:?}");
+        assert!(error.get("message").unwrap().as_str().is_some_and(|message| !message.is_empty()));
+        for key in ["causes", "hint"] {
+            assert!(error.get(key).is_some(), "{args:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_follows_the_dashes_is_not_ours() {
+    let ran = podnet().run(&["bogus", "--", "-o", "json"]);
+    assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
+}
+
+#[test]
+fn help_fits_a_terminal_and_goes_to_stdout() {
+    for args in [&["-h"][..], &["--help"], &["list", "-h"], &["inspect", "--help"], &["exec", "--help"]] {
+        let ran = podnet().run(args);
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "podnet {args:?}");
+        let widest = ran.stdout.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= 80, "podnet {args:?}: {widest} columns\n{}", ran.stdout);
+    }
+}

@@ -1,0 +1,12 @@
+//! A node end to end: real daemons, real containers, and podnet as an operator runs it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod ambiguity;
+mod handles;
+mod networks;
+mod pods;
+mod sources;

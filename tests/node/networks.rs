@@ -1,0 +1,91 @@
+//! The networks that a container may have instead of one of its own, and namespaces without a container.
+
+use crate::support::docker::Docker;
+use crate::support::facts;
+use crate::support::namespace::{Namespace, unique};
+use crate::support::podnet::{Podnet, interface, on_docker};
+use crate::support::prerequisite;
+use crate::support::shell::run;
+
+#[test]
+fn docker_network_modes() {
+    let Some(docker) = Docker::start() else { return };
+    let first = docker.run("mode-first");
+    let joined = docker.run_with("mode-joined", &["--network", "container:mode-first"], &[]);
+    docker.run_with("mode-none", &["--network", "none"], &[]);
+    docker.run_with("mode-host", &["--network", "host"], &[]);
+    let podnet = on_docker(docker.socket());
+
+    let document = podnet.inspect("mode-joined");
+    assert_eq!(document["workload"]["id"], joined);
+    assert_eq!(document["netns"]["inode"], facts::netns(docker.pid("mode-first")));
+    assert_eq!(document["sharedWith"][0]["id"], first);
+    assert_eq!(interface(&document, "eth0")["peer"]["verdict"], "confirmed");
+
+    let document = podnet.inspect("mode-none");
+    assert_eq!(document["netns"]["inode"], facts::netns(docker.pid("mode-none")));
+    assert_eq!(document["interfaces"][0]["name"], "lo");
+    assert!(document["interfaces"].as_array().unwrap().iter().all(|link| link["kind"] != "veth"), "{document:#}");
+
+    assert_eq!(podnet.inspect("mode-host")["netns"]["isHost"], true);
+}
+
+#[test]
+fn a_stopped_docker_container_is_said_to_be_so() {
+    let Some(docker) = Docker::start() else { return };
+    let id = docker.run("was-here");
+    docker.cli(&["kill", "was-here"]);
+    let workload = on_docker(docker.socket()).inspect("was-here")["workload"].clone();
+    assert_eq!(workload["id"], id);
+    assert_eq!(workload["state"], "stopped");
+    assert_eq!(workload["pid"], serde_json::Value::Null);
+    assert_eq!(workload["exitCode"], 137);
+}
+
+#[test]
+fn a_namespace_without_a_process_is_found_by_its_path_and_its_peer() {
+    if !prerequisite::root_and(&["ip"]) {
+        return;
+    }
+    let netns = Namespace::new();
+    let veth = netns.veth_from_host();
+    let podnet = Podnet::default();
+    for handle in [netns.path(), format!("netns:{}", netns.inode()), format!("dev:{veth}")] {
+        let document = podnet.inspect(&handle);
+        assert_eq!(document["netns"]["inode"], netns.inode(), "{handle}");
+        assert_eq!(document["netns"]["paths"][0], netns.path(), "{handle}");
+        assert_eq!(interface(&document, "eth0")["peer"]["name"], veth, "{handle}");
+    }
+    let list = podnet.json(&["list"]);
+    let items = list["items"].as_array().unwrap();
+    let item = items.iter().find(|item| item["netns"]["inode"] == netns.inode()).unwrap();
+    assert_eq!(item["hostInterface"], veth);
+}
+
+#[test]
+fn a_peer_in_a_third_namespace_is_told_from_a_host_link_of_the_same_number() {
+    if !prerequisite::root_and(&["ip"]) {
+        return;
+    }
+    // As in kind: `node` has a pod of its own, and the host has a pair of the same numbers.
+    let (node, pod, other) = (Namespace::new(), Namespace::new(), Namespace::new());
+    let number = 1_000_000 + 2 * std::process::id();
+    let (outer, inner) = (number.to_string(), (number + 1).to_string());
+    let (lxc, decoy) = (unique(), unique());
+    let peer = |netns| ["type", "veth", "peer", "name", "eth0", "index", &inner, "netns", netns];
+    run("ip", &[&["-n", &node.name, "link", "add", &lxc, "index", &outer][..], &peer(&pod.name)].concat());
+    run("ip", &[&["link", "add", &decoy, "index", &outer][..], &peer(&other.name)].concat());
+    let podnet = Podnet::default();
+    let document = podnet.inspect(&pod.path());
+    let peer = &interface(&document, "eth0")["peer"];
+    assert_eq!(peer["verdict"], "confirmed", "{peer:#}");
+    assert_eq!(peer["name"], lxc);
+    assert_eq!(peer["ifindex"], number);
+    assert_eq!(peer["netns"]["inode"], node.inode());
+    assert_eq!(peer["netns"]["isHost"], false);
+    assert_eq!(peer["netns"]["path"], node.path());
+
+    let document = podnet.inspect(&format!("ifindex:{outer}"));
+    assert_eq!(document["netns"]["inode"], other.inode(), "the host's own pair of that number");
+    assert_eq!(interface(&document, "eth0")["peer"]["name"], decoy);
+}

@@ -1,0 +1,145 @@
+//! Runtimes that are dead, hung, forbidden or talk nonsense: each costs a line under «sources» and at most its
+//! deadline, and the container is still found, through `/proc`.
+
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::support::containerd::Containerd;
+use crate::support::docker::Docker;
+use crate::support::facts;
+use crate::support::podman::Podman;
+use crate::support::podnet::{Podnet, on_containerd, on_docker, on_podman, source};
+use crate::support::prerequisite;
+use crate::support::scratch::Scratch;
+
+/// The default deadline of a source, and what a busy machine may add to it.
+const DEADLINE: Duration = Duration::from_secs(2);
+const SLACK: Duration = Duration::from_secs(2);
+
+/// That the container is found by `/proc` alone, while the source failed within its deadline.
+fn assert_found_without(podnet: &Podnet, name: &str, runtime: &str, id: &str, pid: u32) {
+    let ran = podnet.run(&["inspect", &id[..12], "-o", "json"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.elapsed < DEADLINE + SLACK, "{:?}", ran.elapsed);
+    let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(source(&document, name)["status"], "failed", "{document:#}");
+    assert!(source(&document, name)["elapsedMs"].as_f64().unwrap() < 1000.0 * (DEADLINE + SLACK).as_secs_f64());
+    let workload = &document["workload"];
+    assert_eq!(workload["id"], id);
+    assert_eq!(workload["pid"], pid);
+    assert_eq!(workload["runtime"], runtime);
+    assert_eq!(document["netns"]["inode"], facts::netns(pid));
+}
+
+#[test]
+fn dockerd_hung_then_killed() {
+    let Some(mut docker) = Docker::start() else { return };
+    let id = docker.run("survivor");
+    let pid = docker.pid("survivor");
+    let podnet = on_docker(docker.socket());
+    docker.daemon.signal(Signal::SIGSTOP);
+    assert_found_without(&podnet, "docker", "docker", &id, pid);
+    docker.daemon.kill();
+    assert_found_without(&podnet, "docker", "docker", &id, pid);
+}
+
+#[test]
+fn containerd_hung_then_killed() {
+    let Some(mut containerd) = Containerd::start_with_images() else { return };
+    let cri = containerd.cri();
+    let pod = cri.run_pod("default", "survivor");
+    let id = cri.run_container(&pod, "app", &[]);
+    let pid = cri.pid(&id);
+    let podnet = on_containerd(containerd.socket());
+    let found = || {
+        let document = podnet.inspect(&id);
+        assert_eq!(document["workload"]["pid"], pid);
+        assert_eq!(document["netns"]["inode"], facts::netns(pid));
+        for name in ["containerd", "cri"] {
+            assert_eq!(source(&document, name)["status"], "failed", "{document:#}");
+        }
+    };
+    containerd.daemon.signal(Signal::SIGSTOP);
+    found();
+    containerd.daemon.kill();
+    found();
+}
+
+#[test]
+fn podman_service_hung() {
+    let Some(podman) = Podman::start() else { return };
+    let id = podman.run("survivor");
+    let service = podman.serve();
+    service.signal(Signal::SIGSTOP);
+    let podnet = on_podman(podman.storage(), Some(&podman.socket()));
+    let ran = podnet.run(&["inspect", "survivor", "-o", "json"]);
+    assert_eq!(ran.status, 0, "its state files name it still: {ran:?}");
+    assert!(ran.elapsed < DEADLINE + SLACK, "{:?}", ran.elapsed);
+    let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(document["workload"]["id"], id);
+    assert_eq!(source(&document, "podman")["status"], "failed");
+    assert_eq!(source(&document, "podman storage")["status"], "present");
+}
+
+#[test]
+fn sockets_that_talk_nonsense() {
+    if !prerequisite::root_and(&["unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let (short, endless) = (scratch.join("short.sock"), scratch.join("endless.sock"));
+    answer_with(&short, |mut stream| {
+        let _ = stream.write_all(b"\x00\xff\x1b[2Jnonsense\r\n\r\n");
+    });
+    answer_with(&endless, |mut stream| while stream.write_all(&[b'x'; 4096]).is_ok() {});
+    for socket in [short, endless] {
+        let places = ["/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"];
+        let podnet = places.iter().fold(Podnet::default(), |podnet, place| podnet.at(place, socket.clone()));
+        let ran = podnet.run(&["list", "-o", "json"]);
+        assert_eq!(ran.status, 0, "{ran:?}");
+        assert!(ran.elapsed < DEADLINE + SLACK, "{:?}", ran.elapsed);
+        let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        for name in ["docker", "podman", "containerd", "cri"] {
+            assert_eq!(source(&document, name)["status"], "failed", "{document:#}");
+        }
+        assert_eq!(source(&document, "proc")["status"], "present");
+    }
+}
+
+#[test]
+fn a_socket_that_others_may_not_open() {
+    if !prerequisite::root_and(&["setpriv", "unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).unwrap();
+    let socket = scratch.join("docker.sock");
+    answer_with(&socket, drop);
+    fs::set_permissions(&socket, Permissions::from_mode(0o600)).unwrap();
+    let podnet = on_docker(socket).copied_to(scratch.join("podnet")).through(&[
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+    ]);
+    let document = podnet.json(&["list"]);
+    let docker = source(&document, "docker");
+    assert_eq!(docker["status"], "failed");
+    assert!(docker["detail"].as_str().unwrap().contains("ermission denied"), "{docker}");
+}
+
+/// Serves each connection in a thread of its own, until the test's process ends.
+fn answer_with(path: &PathBuf, answer: impl Fn(std::os::unix::net::UnixStream) + Copy + Send + 'static) {
+    let listener = UnixListener::bind(path).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || answer(stream));
+        }
+    });
+}

@@ -1,0 +1,152 @@
+//! Namespaces that are held in every way there is.
+
+use nix::mount::{MntFlags, umount2};
+use podnet::collect::options::{Depth, Options, Runtimes};
+use podnet::collect::survey::{Survey, survey};
+use podnet::model::netns::{Holder, HolderKind, Netns};
+use podnet::model::workload::{Role, State};
+
+use crate::resident::Resident;
+use crate::support::facts;
+use crate::support::prerequisite::root_and;
+use crate::support::scratch::Scratch;
+use crate::support::shell::run;
+
+pub fn look(options: Options, depth: Depth) -> Survey {
+    let options = Options { runtimes: Runtimes::None, ..options };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(survey(&options, depth))
+}
+
+fn netns(survey: &Survey, inode: u64) -> &Netns {
+    &survey.node.namespace(inode).unwrap_or_else(|| panic!("{inode} was not found")).netns
+}
+
+/// A netns that nothing but a mount at `path` holds.
+fn mounted(scratch: &Scratch, name: &str) -> (String, u64) {
+    scratch.write(name, "");
+    let path = scratch.text(name);
+    run("unshare", &[&format!("--net={path}"), "true"]);
+    let inode = facts::inode(&path);
+    (path, inode)
+}
+
+#[test]
+fn of_a_process_alone() {
+    if !root_and(&["unshare"]) {
+        return;
+    }
+    let resident = Resident::start("unshare", &["-n", "sleep", "infinity"]);
+    let inode = facts::netns(resident.pid());
+    let survey = look(Options::default(), Depth::AllLinks);
+    let found = netns(&survey, inode);
+    let holder = Holder {
+        kind: HolderKind::Process,
+        pid: Some(resident.pid()),
+        process: Some("sleep".into()),
+        container: None,
+        path: None,
+    };
+    assert_eq!((found.holders.as_slice(), found.is_host, found.owner_user_ns), ([holder].as_slice(), false, None));
+    assert_eq!(survey.node.namespace(inode).unwrap().links.first().unwrap().name, "lo");
+    let workload = survey.node.workloads.iter().find(|workload| workload.netns == Some(inode)).unwrap();
+    assert_eq!((workload.role, workload.state, workload.pid), (Role::Process, State::Running, Some(resident.pid())));
+}
+
+#[test]
+fn of_a_mount_alone() {
+    if !root_and(&["unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let (path, inode) = mounted(&scratch, "a netns");
+    let survey = look(Options::default(), Depth::AllLinks);
+    let found = netns(&survey, inode);
+    assert_eq!(found.paths, [path]);
+    // Another podnet that looks at the same moment has it open too.
+    let podnet = |name: &Option<String>| name.as_ref().is_some_and(|name| name.starts_with("podnet"));
+    let others = found.holders.iter().filter(|holder| !podnet(&holder.process));
+    assert!(others.clone().count() == 1 && others.clone().all(|holder| holder.kind == HolderKind::Mount), "{found:?}");
+    assert_eq!(survey.node.namespace(inode).unwrap().links.len(), 1, "it was entered");
+    assert!(survey.node.workloads.iter().all(|workload| workload.netns != Some(inode)));
+}
+
+#[test]
+fn of_an_open_descriptor_alone() {
+    if !root_and(&["unshare", "bash"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let (path, inode) = mounted(&scratch, "netns");
+    let resident = Resident::start("bash", &["-c", "exec 7<$0 8<$0; exec sleep infinity", &path]);
+    umount2(path.as_str(), MntFlags::MNT_DETACH).unwrap();
+    let survey = look(Options::default(), Depth::AllLinks);
+    let found = netns(&survey, inode);
+    let [holder] = found.holders.as_slice() else { panic!("{found:?}") };
+    assert_eq!((holder.kind, holder.pid), (HolderKind::Fd, Some(resident.pid())));
+    let fd = holder.path.as_deref().unwrap();
+    assert!([7, 8].iter().any(|number| fd == format!("/proc/{}/fd/{number}", resident.pid())), "{fd}");
+    assert_eq!(survey.node.namespace(inode).unwrap().links.len(), 1, "it was entered");
+}
+
+#[test]
+fn of_a_mount_elsewhere_alone() {
+    if !root_and(&["unshare", "bash"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let path = scratch.write("netns", "");
+    let show = scratch.write("inode", "");
+    let script = "unshare --net=$0 true; stat -c %i $0 > $1; exec sleep infinity";
+    let (path, show) = (path.to_str().unwrap(), show.to_str().unwrap());
+    let resident = Resident::start("unshare", &["-m", "bash", "-c", script, path, show]);
+    let inode = std::fs::read_to_string(show).unwrap().trim().parse().unwrap();
+    let survey = look(Options::default(), Depth::AllLinks);
+    let found = netns(&survey, inode);
+    let [holder] = found.holders.as_slice() else { panic!("{found:?}") };
+    assert_eq!((holder.kind, holder.pid), (HolderKind::ForeignMount, Some(resident.pid())));
+    assert_eq!((holder.path.as_deref(), found.paths.len()), (Some(path), 0));
+    assert_eq!(survey.node.namespace(inode).unwrap().links.len(), 1, "it was entered");
+}
+
+#[test]
+fn of_another_user_namespace() {
+    if !root_and(&["unshare"]) {
+        return;
+    }
+    let resident = Resident::start("unshare", &["-Urn", "sleep", "infinity"]);
+    let survey = look(Options::default(), Depth::Holders);
+    let found = netns(&survey, facts::netns(resident.pid()));
+    assert_eq!(found.owner_user_ns, Some(facts::inode(format!("/proc/{}/ns/user", resident.pid()))));
+}
+
+#[test]
+fn of_several_processes_opened_once() {
+    if !root_and(&["unshare", "nsenter"]) {
+        return;
+    }
+    let first = Resident::start("unshare", &["-n", "sleep", "infinity"]);
+    let pid = first.pid().to_string();
+    let second = Resident::start("nsenter", &["-t", &pid, "-n", "sleep", "infinity"]);
+    let inode = facts::netns(first.pid());
+    let survey = look(Options::default(), Depth::Holders);
+    let mut pids: Vec<_> = netns(&survey, inode).holders.iter().filter_map(|holder| holder.pid).collect();
+    pids.sort_unstable();
+    let mut expected = vec![first.pid(), second.pid()];
+    expected.sort_unstable();
+    assert_eq!(pids, expected);
+    let workloads = survey.node.workloads.iter().filter(|workload| workload.netns == Some(inode));
+    let pids: Vec<_> = workloads.filter_map(|workload| workload.pid).collect();
+    assert_eq!(pids, [first.pid()], "the oldest speaks for the namespace");
+}
+
+#[test]
+fn the_hosts_own() {
+    let survey = look(Options::default(), Depth::HostLinks);
+    // The tests run in it.
+    let host = netns(&survey, facts::netns(std::process::id()));
+    assert!(host.is_host);
+    assert_eq!(survey.node.host_netns, host.inode);
+    assert!(host.holders.iter().all(|holder| holder.kind != HolderKind::Process), "{:?}", host.holders);
+    assert_eq!(survey.node.namespaces.iter().filter(|state| state.netns.is_host).count(), 1);
+}
