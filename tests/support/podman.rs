@@ -18,7 +18,7 @@ pub struct Podman {
 impl Podman {
     /// None, having said why, where it cannot run.
     pub fn start() -> Option<Self> {
-        if !prerequisite::root_and(&["podman", "conmon", "runc", "busybox"]) {
+        if !prerequisite::root_and(&["podman", "/usr/lib/podman/netavark", "conmon", "runc", "busybox"]) {
             return None;
         }
         let podman = Self { subnet: Subnet::claim(), scratch: Scratch::new() };
@@ -72,8 +72,10 @@ impl Podman {
     fn global_options(&self) -> Vec<String> {
         let folders = [("root", "storage"), ("runroot", "run"), ("tmpdir", "tmp"), ("network-config-dir", "networks")];
         let folders = folders.map(|(option, folder)| format!("--{option}={}", self.scratch.text(folder)));
-        let rest = ["--runtime=runc", "--cgroup-manager=cgroupfs", "--storage-driver=overlay", "--log-level=error"];
-        folders.into_iter().chain(rest.map(String::from)).collect()
+        // Without a word Podman takes CNI where netavark is missing, and then does not know our networks.
+        let rest = ["runtime=runc", "cgroup-manager=cgroupfs", "storage-driver=overlay", "network-backend=netavark"];
+        let rest = rest.into_iter().chain(["log-level=error"]).map(|option| format!("--{option}"));
+        folders.into_iter().chain(rest).collect()
     }
 }
 
