@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table};
 
-use super::inspection::{sources, spelling};
+use super::inspection::spelling;
+use super::source::sources;
 use super::words::{short, state};
 use super::{Page, Show, harmless};
 use crate::model::netns::{HolderKind, Netns};

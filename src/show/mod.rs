@@ -5,6 +5,7 @@ mod inspection;
 mod ipam;
 mod list;
 mod page;
+mod source;
 mod words;
 
 use std::io::{self, Write};

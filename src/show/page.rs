@@ -49,6 +49,11 @@ impl Page {
     }
 }
 
+/// A section, after an empty line.
+pub fn heading(page: &Page, out: &mut dyn Write, text: &str) -> io::Result<()> {
+    writeln!(out, "\n{}", page.bold(text))
+}
+
 /// Writes `parts` with three spaces between them, breaking lines between parts and never inside one, each
 /// line after the first indented by `indent`. The text is untrusted.
 pub fn flow(page: &Page, out: &mut dyn Write, indent: usize, parts: &[String]) -> io::Result<()> {

@@ -1,0 +1,148 @@
+//! The interfaces, with their programs and what is at their other ends.
+
+use std::io::{self, Write};
+
+use super::routing::route_row;
+use crate::model::address::Address;
+use crate::model::bpf::{Attachment, Hook};
+use crate::model::link::{OperationalState, Statistics};
+use crate::show::page::{flow, heading};
+use crate::show::words::{bytes, count, operational};
+use crate::show::{Page, harmless};
+use crate::view::inspection::{Inspection, Interface};
+use crate::view::peer::{Peer, Verdict};
+
+impl Inspection {
+    pub(super) fn interfaces(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        if self.interfaces.is_empty() {
+            return Ok(());
+        }
+        heading(page, out, "INTERFACES")?;
+        self.interfaces.iter().try_for_each(|interface| show_interface(interface, page, out))
+    }
+}
+
+fn show_interface(interface: &Interface, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    let link = &interface.link;
+    let named = format!("{}  {}", link.name, link.ifindex);
+    // A loopback has no operational state of its own; being set up is all that it can be.
+    let state = match link.state {
+        _ if !link.is_up() => "down (not set up)",
+        OperationalState::Unknown => "up",
+        state => operational(state),
+    };
+    let master = interface.master_name.as_ref().map(|master| format!("master {master}")).unwrap_or_default();
+    let mac = link.mac.filter(|mac| mac.0 != [0; 6]).map(|mac| mac.to_string()).unwrap_or_default();
+    let qdisc = link.qdisc.clone().filter(|_| page.wide).map(|qdisc| format!("qdisc {qdisc}")).unwrap_or_default();
+    flow(page, out, 2, &[named, state.to_owned(), link.kind.clone(), format!("mtu {}", link.mtu), mac, master, qdisc])?;
+    let parameters: Vec<String> = link.parameters.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    flow(page, out, 10, &parameters)?;
+    if page.wide {
+        flow(
+            page,
+            out,
+            10,
+            &[link.flags.join(","), link.alternative_names.join(" "), link.alias.clone().unwrap_or_default()],
+        )?;
+    }
+    let notable =
+        |flag: &&String| matches!(flag.as_str(), "tentative" | "dadfailed" | "deprecated" | "optimistic" | "secondary");
+    let address = |address: &Address| {
+        let flags: Vec<&str> = address.flags.iter().filter(notable).map(String::as_str).collect();
+        [format!("{}/{}", address.address, address.prefix_length), flags.join(" ")].join(" ").trim_end().to_owned()
+    };
+    flow(page, out, 10, &link.addresses.iter().map(address).collect::<Vec<_>>())?;
+    if let Some(counters) = link.statistics.filter(|_| link.kind != "loopback" || page.wide) {
+        flow(page, out, 10, &traffic(&counters))?;
+    }
+    programs(page, out, 10, &link.programs)?;
+    interface.peer.as_ref().map_or(Ok(()), |peer| show_peer(interface, peer, page, out))
+}
+
+fn traffic(counters: &Statistics) -> Vec<String> {
+    vec![
+        format!("rx {} {} pkts", bytes(counters.rx_bytes), count(counters.rx_packets)),
+        format!("tx {} {} pkts", bytes(counters.tx_bytes), count(counters.tx_packets)),
+        format!("errors {}", counters.rx_errors.saturating_add(counters.tx_errors)),
+        format!("drops {}", counters.rx_dropped.saturating_add(counters.tx_dropped)),
+    ]
+}
+
+fn show_peer(interface: &Interface, peer: &Peer, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    let what = if interface.link.is_paired() { "peer" } else { "lower" };
+    let netns = peer.netns.as_ref().map(|netns| match (netns.is_host, &netns.path, &netns.holder) {
+        (true, ..) => "host".to_owned(),
+        (_, Some(path), _) => format!("netns {} {path}", netns.inode),
+        (_, _, Some(holder)) => format!("netns {} of {holder}", netns.inode),
+        _ => format!("netns {}", netns.inode),
+    });
+    let verdict = match peer.verdict {
+        Verdict::Confirmed => "confirmed",
+        Verdict::OneSided if interface.link.is_paired() => "one-sided",
+        Verdict::OneSided => "",
+        Verdict::None => "none",
+    };
+    let named = [peer.name.clone(), peer.ifindex.map(|ifindex| ifindex.to_string())]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("  ");
+    let mut line = Vec::new();
+    flow(
+        page,
+        &mut line,
+        4,
+        &[
+            format!("└─ {what}  {named}"),
+            netns.unwrap_or_default(),
+            peer.state.map(operational).unwrap_or_default().to_owned(),
+            peer.mtu.map(|mtu| format!("mtu {mtu}")).unwrap_or_default(),
+            peer.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+            peer.master.as_ref().map(|master| format!("master {master}")).unwrap_or_default(),
+            verdict.to_owned(),
+        ],
+    )?;
+    let text = String::from_utf8_lossy(&line);
+    let text = text.trim_end();
+    let unpainted = text.strip_suffix(verdict).unwrap_or(text);
+    let painted = if peer.verdict == Verdict::Confirmed { page.good(verdict) } else { page.bad(verdict) };
+    writeln!(out, "{unpainted}{}", if verdict.is_empty() { String::new() } else { painted })?;
+    if let Some(why) = peer.why.as_ref().filter(|_| interface.link.is_paired()) {
+        writeln!(out, "          {}", harmless(why))?;
+    }
+    programs(page, out, 10, &peer.programs)?;
+    for (address, route) in &interface.host_routes {
+        let words = route_row(route).into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        flow(page, out, 10, &[format!("host route to {address}: {words}")])?;
+    }
+    Ok(())
+}
+
+fn programs(page: &Page, out: &mut dyn Write, indent: usize, programs: &[Attachment]) -> io::Result<()> {
+    for program in programs {
+        flow(
+            page,
+            out,
+            indent,
+            &[
+                hook(program.hook).to_owned(),
+                program.name.clone().unwrap_or_default(),
+                format!("id {}", program.id),
+                program.tag.as_ref().map(|tag| format!("tag {tag}")).unwrap_or_default(),
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+fn hook(hook: Hook) -> &'static str {
+    match hook {
+        Hook::Xdp => "xdp",
+        Hook::TcIngress => "tc ingress",
+        Hook::TcEgress => "tc egress",
+        Hook::TcxIngress => "tcx ingress",
+        Hook::TcxEgress => "tcx egress",
+        Hook::NetkitPrimary => "netkit primary",
+        Hook::NetkitPeer => "netkit peer",
+    }
+}

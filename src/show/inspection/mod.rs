@@ -1,0 +1,49 @@
+//! `podnet inspect` on one screen, from top to bottom: who, where, interfaces, routes, the rest, the sources; a file a
+//! section.
+
+mod dns;
+mod interface;
+mod netns;
+mod routing;
+mod socket;
+mod sysctl;
+mod workload;
+
+use std::io::{self, Write};
+
+use super::source::sources;
+use super::{Page, Show, harmless};
+use crate::model::workload::Workload;
+use crate::view::inspection::Inspection;
+
+impl Show for Inspection {
+    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        self.head(page, out)?;
+        self.netns(page, out)?;
+        self.interfaces(page, out)?;
+        self.routing(page, out)?;
+        self.sysctls(page, out)?;
+        self.sockets(page, out)?;
+        self.dns(page, out)?;
+        for problem in &self.problems {
+            writeln!(out, "{} {}", page.bad("! not read:"), harmless(problem))?;
+        }
+        sources(page, out, &self.sources)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let netns = || self.netns.as_ref().map(|netns| format!("netns:{}", netns.inode));
+        self.workload.as_ref().and_then(spelling).or_else(netns).into_iter().collect()
+    }
+}
+
+/// What podnet takes as a target for exactly this workload.
+pub fn spelling(workload: &Workload) -> Option<String> {
+    let id = workload.id.as_ref().map(|id| {
+        format!(
+            "{}{id}",
+            workload.runtime.as_ref().map_or_else(|| "container:".to_owned(), |runtime| format!("{runtime}://"))
+        )
+    });
+    id.or_else(|| workload.pid.map(|pid| format!("pid:{pid}")))
+}

@@ -1,0 +1,116 @@
+//! Routes, policy rules and neighbours.
+
+use std::io::{self, Write};
+
+use crate::model::address::Family;
+use crate::model::neighbour::Neighbour;
+use crate::model::route::{NextHop, Route};
+use crate::model::rule::Rule;
+use crate::show::Page;
+use crate::show::page::{columns, heading};
+use crate::view::inspection::Inspection;
+
+/// The tables that every netns has; their routes are shown as they are, others with their number.
+const MAIN: u32 = 254;
+const LOCAL: u32 = 255;
+
+impl Inspection {
+    pub(super) fn routing(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        let shown: Vec<&Route> = self.routes.iter().filter(|route| page.wide || is_telling(route)).collect();
+        if self.netns.is_some() && !self.interfaces.is_empty() {
+            heading(page, out, "ROUTES")?;
+            columns(out, 2, &shown.iter().map(|route| route_row(route)).collect::<Vec<_>>())?;
+            if shown.is_empty() {
+                writeln!(out, "  none")?;
+            }
+        }
+        let rules: Vec<Vec<String>> =
+            self.rules.iter().filter(|rule| page.wide || !is_usual(rule)).map(rule_row).collect();
+        if !rules.is_empty() {
+            heading(page, out, "RULES")?;
+            columns(out, 2, &rules)?;
+        }
+        if !self.neighbours.is_empty() {
+            heading(page, out, "NEIGHBOURS")?;
+            let row = |neighbour: &Neighbour| {
+                let mac = neighbour.mac.map_or_else(|| "–".to_owned(), |mac| mac.to_string());
+                vec![
+                    neighbour.address.to_string(),
+                    mac,
+                    neighbour.state.clone(),
+                    neighbour.interface.clone().unwrap_or_default(),
+                    neighbour.flags.join(" "),
+                ]
+            };
+            columns(out, 2, &self.neighbours.iter().map(row).collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+}
+
+/// The local table, multicast and link-local prefixes are alike in every netns.
+fn is_telling(route: &Route) -> bool {
+    let link_local = match route.destination {
+        ipnet::IpNet::V6(net) => net.addr().is_unicast_link_local() || net.addr().is_multicast(),
+        ipnet::IpNet::V4(_) => false,
+    };
+    route.table != LOCAL && !link_local
+}
+
+pub(super) fn route_row(route: &Route) -> Vec<String> {
+    let destination = if route.is_default() { "default".to_owned() } else { route.destination.to_string() };
+    let destination = if route.kind == "unicast" { destination } else { format!("{} {destination}", route.kind) };
+    let mut rest = Vec::new();
+    match route.next_hops.as_slice() {
+        [] => {}
+        [one] => rest.push(hop(one)),
+        several => rest.push(format!("[{}]", several.iter().map(hop).collect::<Vec<_>>().join(" | "))),
+    }
+    rest.extend(route.mtu.map(|mtu| format!("mtu {mtu}")));
+    rest.extend(route.metric.map(|metric| format!("metric {metric}")));
+    rest.extend(route.preferred_source.map(|source| format!("src {source}")));
+    rest.extend(route.source_prefix.map(|source| format!("from {source}")));
+    rest.extend(route.nexthop_id.map(|id| format!("nhid {id}")));
+    if route.scope == "link" {
+        rest.push("scope link".to_owned());
+    }
+    if route.table != MAIN {
+        rest.push(format!("table {}", route.table));
+    }
+    vec![destination, rest.join("  ")]
+}
+
+fn hop(hop: &NextHop) -> String {
+    let parts = [
+        hop.gateway.map(|gateway| format!("via {gateway}")),
+        hop.interface.as_ref().map(|interface| format!("dev {interface}")),
+        hop.weight.filter(|weight| *weight > 1).map(|weight| format!("weight {weight}")),
+        Some(hop.flags.join(" ")).filter(|flags| !flags.is_empty()),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// The three that every netns begins with.
+fn is_usual(rule: &Rule) -> bool {
+    let plain = rule.from.is_none()
+        && rule.to.is_none()
+        && rule.mark.is_none()
+        && rule.input_interface.is_none()
+        && rule.output_interface.is_none();
+    plain && matches!((rule.priority, rule.table), (0, Some(LOCAL)) | (32766, Some(MAIN)) | (32767, Some(253)))
+}
+
+fn rule_row(rule: &Rule) -> Vec<String> {
+    let mut selector = vec![format!("from {}", rule.from.map_or_else(|| "all".to_owned(), |net| net.to_string()))];
+    selector.extend(rule.to.map(|net| format!("to {net}")));
+    selector.extend(rule.mark.map(|mark| format!("fwmark {mark:#x}/{:#x}", rule.mark_mask.unwrap_or(u32::MAX))));
+    selector.extend(rule.input_interface.as_ref().map(|name| format!("iif {name}")));
+    selector.extend(rule.output_interface.as_ref().map(|name| format!("oif {name}")));
+    let not = if rule.inverted { "not " } else { "" };
+    let action = rule.table.map_or_else(|| rule.action.clone(), |table| format!("table {table}"));
+    let family = match rule.family {
+        Family::Ipv4 => "ipv4",
+        Family::Ipv6 => "ipv6",
+    };
+    vec![format!("{}:", rule.priority), family.to_owned(), format!("{not}{}", selector.join(" ")), action]
+}
