@@ -10,6 +10,7 @@ pub mod mac;
 pub mod neighbour;
 pub mod netns;
 pub mod node;
+pub mod peer;
 pub mod route;
 pub mod rule;
 pub mod socket;

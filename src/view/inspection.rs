@@ -8,12 +8,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
-use super::peer::{Peer, Peers};
 use crate::model::dns::Dns;
 use crate::model::link::Link;
 use crate::model::neighbour::Neighbour;
 use crate::model::netns::{Netns, NetnsState};
 use crate::model::node::Node;
+use crate::model::peer::{Peer, Peers};
 use crate::model::route::Route;
 use crate::model::rule::Rule;
 use crate::model::socket::Sockets;

@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
-use super::peer::{Peers, Verdict};
 use crate::model::netns::{Netns, NetnsState};
 use crate::model::node::Node;
+use crate::model::peer::{Peers, Verdict};
 use crate::model::source::Asked;
 use crate::model::workload::{Role, State, Workload};
 
@@ -107,7 +107,7 @@ fn item(node: &Node, peers: &Peers<'_>, workload: Option<&Workload>, state: Opti
     let links = own.map(|state| state.links.as_slice()).unwrap_or_default();
     let global = links.iter().flat_map(|link| &link.addresses).filter(|address| address.scope == "global");
     let on_host = |inode| {
-        move |peer: &super::peer::Peer| {
+        move |peer: &crate::model::peer::Peer| {
             peer.verdict == Verdict::Confirmed && peer.netns.as_ref().is_some_and(|netns| netns.inode == inode)
         }
     };

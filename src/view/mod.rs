@@ -3,7 +3,6 @@
 pub mod inspection;
 pub mod ipam;
 pub mod list;
-pub mod peer;
 
 /// Of every document (`apiVersion`).
 pub const API_VERSION: &str = "podnet/v1";

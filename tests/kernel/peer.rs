@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use podnet::collect::kernel::Want;
 use podnet::model::netns::{Inode, NetnsState};
-use podnet::view::peer::{Peer, Peers, Verdict};
+use podnet::model::peer::{Peer, Peers, Verdict};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 

@@ -6,11 +6,11 @@ use super::routing::route_row;
 use crate::model::address::Address;
 use crate::model::bpf::{Attachment, Hook};
 use crate::model::link::{OperationalState, Statistics};
+use crate::model::peer::{Peer, Verdict};
 use crate::show::page::{flow, heading};
 use crate::show::words::{bytes, count, operational};
 use crate::show::{Page, harmless};
 use crate::view::inspection::{Inspection, Interface};
-use crate::view::peer::{Peer, Verdict};
 
 impl Inspection {
     pub(super) fn interfaces(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {

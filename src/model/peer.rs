@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::bpf::Attachment;
-use crate::model::link::{Link, OperationalState, Statistics};
-use crate::model::mac::Mac;
-use crate::model::netns::{Inode, NetnsState};
+use super::bpf::Attachment;
+use super::link::{Link, OperationalState, Statistics};
+use super::mac::Mac;
+use super::netns::{Inode, NetnsState};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
