@@ -58,7 +58,7 @@ pub enum Error {
 
 impl Error {
     /// Prints it, unless it is that nobody reads any more, and gives the status to exit with.
-    pub(super) fn report(&self, output: Format) -> ExitCode {
+    pub(super) fn report(&self, output: &Format) -> ExitCode {
         if let Error::Write { source } = self
             && source.kind() == io::ErrorKind::BrokenPipe
         {
@@ -66,7 +66,7 @@ impl Error {
         }
         let hint = self.hint();
         let causes = self.causes();
-        if output == Format::Json {
+        if *output == Format::Json {
             let candidates: Vec<_> = self.candidates().iter().map(|candidate| json!({"spelling": candidate.spelling, "name": candidate.name, "reason": candidate.reason})).collect();
             let error = json!({"code": self.code(), "message": self.to_string(), "causes": causes, "hint": hint, "candidates": candidates});
             eprintln!("{}", harmless_json(&json!({ "error": error }).to_string()));

@@ -61,7 +61,7 @@ impl Exec {
         let options = common.options()?;
         if self.all || !self.targets.is_empty() {
             let places = self.places(&options)?;
-            return exec_many::run(&places, &self.flags(), &self.command(), common.output);
+            return exec_many::run(&places, &self.flags(), &self.command(), &common.output);
         }
         let named = self.target.clone().or_else(|| std::env::var("PODNET_TARGET").ok().filter(|text| !text.is_empty()));
         let place = match named {

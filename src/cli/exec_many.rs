@@ -19,7 +19,7 @@ const LONGEST_LINE: u64 = 64 * 1024;
 
 /// Runs `command` in each place and gives the worst status. Every line is told with the name of the place; as
 /// JSON lines where that is asked for.
-pub(super) fn run(places: &[Place], flags: &[OsString], command: &[OsString], format: Format) -> Result<u8, Error> {
+pub(super) fn run(places: &[Place], flags: &[OsString], command: &[OsString], format: &Format) -> Result<u8, Error> {
     let width = places.iter().map(|place| place.name.chars().count()).max().unwrap_or(0);
     let lines = Lines { format, width, gate: Mutex::new(()) };
     let mut worst = 0;
@@ -48,13 +48,13 @@ fn start(place: &Place, flags: &[OsString], command: &[OsString]) -> Result<Chil
     podnet.spawn().map_err(|source| Error::Spawn { source })
 }
 
-struct Lines {
-    format: Format,
+struct Lines<'a> {
+    format: &'a Format,
     width: usize,
     gate: Mutex<()>,
 }
 
-impl Lines {
+impl Lines<'_> {
     fn follow(&self, name: &str, mut child: Child) -> u8 {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         std::thread::scope(|scope| {
@@ -73,7 +73,7 @@ impl Lines {
             let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line)).into_owned();
             line.clear();
             let _one_at_a_time = self.gate.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let written = if self.format == Format::Json {
+            let written = if *self.format == Format::Json {
                 writeln!(to, "{}", json!({ "target": name, "stream": stream, "line": text }))
             } else {
                 writeln!(to, "{:<width$}  {text}", harmless(name), width = self.width)

@@ -51,8 +51,8 @@ enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct Common {
-    /// How to print: table, wide, json, yaml, or name (what podnet takes as a target)
-    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
+    /// How to print: table, wide, json, yaml, name (what podnet takes as a target) or jsonpath=EXPRESSION
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
     output: Format,
     /// Ask only these runtimes (docker, containerd, cri-o, podman), or none
     #[arg(long, global = true, value_name = "NAME")]
@@ -93,7 +93,7 @@ impl Common {
     fn print(&self, document: &impl Show) -> Result<(), Error> {
         let page = terminal::page(self.color, self.output == Format::Wide);
         let mut out = io::BufWriter::new(io::stdout().lock());
-        let written = show::write(document, self.output, &page, &mut out).and_then(|()| out.flush());
+        let written = show::write(document, &self.output, &page, &mut out).and_then(|()| out.flush());
         written.map_err(|source| Error::Write { source })
     }
 }
@@ -113,7 +113,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(usage) if usage.use_stderr() && wants_json(&arguments) => return explained(&usage).report(Format::Json),
+        Err(usage) if usage.use_stderr() && wants_json(&arguments) => return explained(&usage).report(&Format::Json),
         Err(usage) => {
             // A closed pipe is the reader's choice.
             let _ = usage.print();
@@ -129,7 +129,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     match result {
         Ok(status) => ExitCode::from(status),
-        Err(error) => error.report(cli.common.output),
+        Err(error) => error.report(&cli.common.output),
     }
 }
 

@@ -69,3 +69,12 @@ fn a_header_stands_above_the_rows_and_nowhere_else() {
     assert!(lines.next().unwrap().contains("NETNS"), "{}", ran.stdout);
     assert!(lines.all(|line| !line.contains("NETNS")), "{}", ran.stdout);
 }
+
+#[test]
+fn a_path_picks_parts_of_the_json() {
+    let inode = podnet().json(&["inspect", &own_pid(), "--runtime", "none"])["netns"]["inode"].clone();
+    for path in ["jsonpath=$.netns.inode", "jsonpath={.netns.inode}"] {
+        let ran = podnet().run(&["inspect", &own_pid(), "--runtime", "none", "-o", path]);
+        assert_eq!(ran.stdout, format!("{inode}\n"), "{path}: {}", ran.stderr);
+    }
+}

@@ -21,6 +21,8 @@ fn every_wrong_word_has_its_status() {
         (&["inspect", "192.0.2.77", "--runtime", "none"], 3, "asked: proc"),
         (&["inspect", "docker://", "--runtime", "none"], 3, "nothing on this node"),
         (&["list", "-o", "csv"], 2, "invalid value 'csv'"),
+        (&["list", "-o", "jsno"], 2, "did you mean json?"),
+        (&["list", "-o", "jsonpath={.items[}"], 2, "invalid value"),
         (&["list", "--timeout", "0"], 2, "between 0.01 and 600"),
         (&["list", "--timeout", "nan"], 2, "between 0.01 and 600"),
         (&["list", "--sort", "colour"], 2, "invalid value 'colour'"),
