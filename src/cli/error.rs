@@ -1,11 +1,12 @@
 //! How a command fails: what was tried, what happened, what to do next, and the exit status.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anstream::eprintln;
 use serde_json::json;
+use unicode_width::UnicodeWidthStr;
 
+use super::terminal::say;
 use crate::model::source::{Asked, Status};
 use crate::show::{Format, harmless, harmless_json};
 use crate::target::{Candidate, Unresolved, Unusable};
@@ -69,22 +70,20 @@ impl Error {
         if *output == Format::Json {
             let candidates: Vec<_> = self.candidates().iter().map(|candidate| json!({"spelling": candidate.spelling, "name": candidate.name, "reason": candidate.reason})).collect();
             let error = json!({"code": self.code(), "message": self.to_string(), "causes": causes, "hint": hint, "candidates": candidates});
-            eprintln!("{}", harmless_json(&json!({ "error": error }).to_string()));
+            let _ = writeln!(io::stderr(), "{}", harmless_json(&json!({ "error": error }).to_string()));
         } else {
-            eprintln!("error: {}", harmless(&self.to_string()));
+            say(format_args!("error: {}", harmless(&self.to_string())));
             for cause in causes {
-                eprintln!("  caused by: {}", harmless(&cause));
+                say(format_args!("  caused by: {}", harmless(&cause)));
             }
             for candidate in self.candidates() {
-                eprintln!(
-                    "  {:<32}  {:<24}  ({})",
-                    harmless(&candidate.spelling),
-                    harmless(&candidate.name),
-                    candidate.reason
-                );
+                let (spelling, name) = (harmless(&candidate.spelling), harmless(&candidate.name));
+                let gap = |text: &str, width: usize| " ".repeat(width.saturating_sub(text.width()));
+                let (one, two) = (gap(&spelling, 32), gap(&name, 24));
+                say(format_args!("  {spelling}{one}  {name}{two}  ({})", candidate.reason));
             }
             if let Some(hint) = hint {
-                eprintln!("hint: {}", harmless(&hint));
+                say(format_args!("hint: {}", harmless(&hint)));
             }
         }
         ExitCode::from(self.status())

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, stderr, stdin};
 use std::path::Path;
 
-use anstream::eprintln;
 use clap::Args;
 
+use super::terminal::say;
 use super::{Common, Error, block_on, exec_many};
 use crate::collect::dns;
 use crate::collect::options::{Depth, Options};
@@ -82,7 +82,8 @@ impl Exec {
             program: command.next().unwrap_or_else(|| "/bin/sh".into()),
             arguments: command.collect(),
         };
-        let error = exec::become_command(&entry, |problem| eprintln!("podnet: {}", harmless(&problem.to_string())));
+        let error =
+            exec::become_command(&entry, |problem| say(format_args!("podnet: {}", harmless(&problem.to_string()))));
         Ok(error.into())
     }
 

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 use serde_json::json;
+use unicode_width::UnicodeWidthStr;
 
 use super::Error;
 use super::exec::Place;
@@ -20,7 +21,7 @@ const LONGEST_LINE: u64 = 64 * 1024;
 /// Runs `command` in each place and gives the worst status. Every line is told with the name of the place; as
 /// JSON lines where that is asked for.
 pub(super) fn run(places: &[Place], flags: &[OsString], command: &[OsString], format: &Format) -> Result<u8, Error> {
-    let width = places.iter().map(|place| place.name.chars().count()).max().unwrap_or(0);
+    let width = places.iter().map(|place| harmless(&place.name).width()).max().unwrap_or(0);
     let lines = Lines { format, width, gate: Mutex::new(()) };
     let mut worst = 0;
     for group in places.chunks(SIDE_BY_SIDE) {
@@ -76,7 +77,9 @@ impl Lines<'_> {
             let written = if *self.format == Format::Json {
                 writeln!(to, "{}", json!({ "target": name, "stream": stream, "line": text }))
             } else {
-                writeln!(to, "{:<width$}  {text}", harmless(name), width = self.width)
+                let name = harmless(name);
+                let gap = self.width.saturating_sub(name.width()) + 2;
+                writeln!(to, "{name}{:gap$}{text}", "")
             };
             if written.is_err() {
                 return; // nobody reads; the command will notice at its own pipe

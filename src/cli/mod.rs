@@ -9,7 +9,6 @@ mod list;
 mod terminal;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -92,8 +91,11 @@ impl Common {
 
     fn print(&self, document: &impl Show) -> Result<(), Error> {
         let page = terminal::page(self.color, self.output == Format::Wide);
-        let mut out = io::BufWriter::new(io::stdout().lock());
-        let written = show::write(document, &self.output, &page, &mut out).and_then(|()| out.flush());
+        let mut text = Vec::new();
+        let written = show::write(document, &self.output, &page, &mut text).and_then(|()| match self.output {
+            Format::Table | Format::Wide => terminal::print(&String::from_utf8_lossy(&text)),
+            _ => terminal::write_out(&text),
+        });
         written.map_err(|source| Error::Write { source })
     }
 }

@@ -1,9 +1,11 @@
-//! What standard output is.
+//! What reads the answer, and what it can show.
 
-use std::io::{IsTerminal, stdout};
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::os::fd::AsRawFd;
 
-use crate::show::Page;
+use crate::show::{Page, ascii, steady};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Colour {
@@ -39,4 +41,41 @@ fn measured() -> Option<usize> {
     #[expect(unsafe_code, reason = "ioctl_tty(2) has no safe wrapper")]
     let answer = unsafe { window_size(stdout().as_raw_fd(), &mut size) };
     answer.ok().map(|_| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Writes what a person reads on standard output, in letters that the locale has.
+pub fn print(text: &str) -> io::Result<()> {
+    write_out(fitted(text, stdout().is_terminal()).as_bytes())
+}
+
+/// Writes what a program reads.
+pub fn write_out(bytes: &[u8]) -> io::Result<()> {
+    let mut out = stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
+/// Says something to a person on standard error. That nobody reads it changes nothing.
+pub fn say(text: impl Display) {
+    let _ = writeln!(stderr(), "{}", fitted(&text.to_string(), stderr().is_terminal()));
+}
+
+/// A pipe's reader turns nothing round.
+fn fitted(text: &str, terminal: bool) -> Cow<'_, str> {
+    match is_utf8() {
+        true if terminal => steady(text),
+        true => Cow::Borrowed(text),
+        false => ascii(text),
+    }
+}
+
+/// Of the locale, by the rules of locale(7); where nothing is said it is «C», which has ASCII only.
+fn is_utf8() -> bool {
+    let said = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    said.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
 }

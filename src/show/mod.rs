@@ -1,5 +1,6 @@
 //! How a person sees an answer. The only room that knows about width, colour and tables.
 
+mod charset;
 mod escape;
 mod inspection;
 mod ipam;
@@ -13,6 +14,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+pub use charset::{ascii, steady};
 pub use escape::{harmless, harmless_json};
 pub use page::Page;
 

@@ -94,6 +94,7 @@ impl Podnet {
         for variable in VARIABLES {
             command.env_remove(variable);
         }
+        command.env("LC_ALL", "C.UTF-8");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
