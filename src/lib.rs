@@ -2,12 +2,13 @@
 //!
 //! The rooms, lower ones first; a lower room never imports an upper one:
 //! `model` (plain data), `netns` (entering), `collect` (reading the world), `ipam` (the embedded
-//! address store), `target` (what the user named), `view` (what a command answers), `show` (how a
-//! person sees it), `cli` (one file a command).
+//! address store), `cni` (the CNI protocol), `target` (what the user named), `view` (what a command
+//! answers), `show` (how a person sees it), `cli` (one file a command).
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr))]
 
 pub mod cli;
+pub mod cni;
 pub mod collect;
 pub mod exec;
 pub mod ipam;
