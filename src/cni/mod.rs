@@ -3,8 +3,10 @@
 //!
 //! Nothing here changes the kernel, and nothing knows podnet's own way of making an interface.
 
+pub mod alive;
 pub mod args;
 pub mod cache;
+pub mod chain;
 pub mod config_dir;
 pub mod error;
 pub mod exec;

@@ -15,6 +15,11 @@ pub fn root_and(programs: &[&str]) -> bool {
     }
 }
 
+/// As [`root_and`], for what a plain user can do as well.
+pub fn program(name: &str) -> bool {
+    find(name).is_some() || skip(&format!("{name} is not installed"))
+}
+
 /// Always false, so that it can end a check.
 pub fn skip(why: &str) -> bool {
     assert!(

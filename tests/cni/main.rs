@@ -1,0 +1,10 @@
+//! The CNI protocol against real plugins, and against plugins that misbehave.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout)]
+
+mod chain;
+mod decode;
+mod exec;
+mod plugins;
+#[path = "../support/mod.rs"]
+mod support;
