@@ -1,5 +1,7 @@
 //! The command line: one file a subcommand, its arguments and the wiring of collect → view → show.
 
+mod complete;
+mod completions;
 mod error;
 mod exec;
 mod exec_many;
@@ -12,7 +14,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use error::Error;
 
@@ -46,6 +48,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Exec(exec::Exec),
     Ipam(ipam::Ipam),
+    Completions(completions::Completions),
 }
 
 #[derive(Args, Debug)]
@@ -110,9 +113,17 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Error> {
     Ok(result)
 }
 
+/// Every command with its arguments, as clap knows them.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Parses the arguments, runs the command and tells how it went.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
+    if let Some(answered) = complete::answer(&arguments) {
+        return answered;
+    }
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(usage) if usage.use_stderr() && wants_json(&arguments) => return explained(&usage).report(&Format::Json),
@@ -128,6 +139,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Inspect(inspect) => inspect.run(&cli.common),
         Command::Exec(exec) => exec.run(&cli.common),
         Command::Ipam(ipam) => ipam.run(&cli.common),
+        Command::Completions(completions) => completions.run(),
     };
     match result {
         Ok(status) => ExitCode::from(status),

@@ -12,6 +12,7 @@ pub mod cri;
 pub mod daemon;
 pub mod docker;
 pub mod facts;
+pub mod fake_docker;
 pub mod image;
 pub mod namespace;
 pub mod netns;

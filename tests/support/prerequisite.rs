@@ -9,6 +9,11 @@ pub fn root_and(programs: &[&str]) -> bool {
     if !nix::unistd::geteuid().is_root() {
         return skip("needs root");
     }
+    has(programs)
+}
+
+/// Whether every program is there; if not the test is skipped likewise.
+pub fn has(programs: &[&str]) -> bool {
     match programs.iter().find(|program| find(program).is_none()) {
         Some(missing) => skip(&format!("{missing} is not installed")),
         None => true,

@@ -1,0 +1,1 @@
+eval "$(PODNET_COMPLETE=bash podnet 2>/dev/null)"

@@ -1,0 +1,1 @@
+eval (env PODNET_COMPLETE=elvish podnet 2>/dev/null | slurp)

@@ -1,0 +1,1 @@
+PODNET_COMPLETE=fish podnet 2>/dev/null | source
