@@ -57,8 +57,9 @@ impl Scratch {
     fn unmount(&self) {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         for target in mounts.lines().rev().filter_map(|line| line.split(' ').nth(4)) {
-            if Path::new(target).starts_with(self.path()) {
-                let _ = umount2(target, MntFlags::MNT_DETACH);
+            let target = target.replace(r"\040", " ");
+            if Path::new(&target).starts_with(self.path()) {
+                let _ = umount2(target.as_str(), MntFlags::MNT_DETACH);
             }
         }
     }
