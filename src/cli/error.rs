@@ -7,6 +7,7 @@ use serde_json::json;
 use unicode_width::UnicodeWidthStr;
 
 use super::terminal::say;
+use crate::collect::cilium;
 use crate::model::source::{Asked, Status};
 use crate::show::{Format, harmless, harmless_json};
 use crate::target::{Candidate, Unresolved, Unusable};
@@ -49,6 +50,11 @@ pub enum Error {
     Spawn { source: io::Error },
     #[error("the choice was given up")]
     GivenUp,
+    /// What the endpoints are asked of does not answer.
+    #[error("the Cilium agent does not tell its endpoints: {why}")]
+    NoAgent { why: String, absent: bool, error: Option<cilium::Error> },
+    #[error("the Cilium agent has no endpoint for «{text}»")]
+    NoEndpoint { text: String },
     #[error(transparent)]
     Ipam(#[from] ipam::Error),
     #[error("cannot start the async runtime")]
@@ -113,7 +119,9 @@ impl Error {
             | Error::NoneBesideRuntime
             | Error::Usage { .. }
             | Error::Identity(_) => USAGE,
-            Error::Unresolved(Unresolved::NotFound { .. }) | Error::Stopped { .. } => NOT_FOUND,
+            Error::Unresolved(Unresolved::NotFound { .. }) | Error::Stopped { .. } | Error::NoEndpoint { .. } => {
+                NOT_FOUND
+            }
             Error::Unresolved(Unresolved::Ambiguous { .. }) | Error::NoTarget { .. } => AMBIGUOUS,
             Error::Exec(error) if error.exit_status().is_some() => error.exit_status().unwrap_or(FAILED),
             _ if self.is_about_permission() => PERMISSION,
@@ -123,7 +131,11 @@ impl Error {
     }
 
     fn is_about_permission(&self) -> bool {
-        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        let mut source: Option<&(dyn std::error::Error + 'static)> = match self {
+            // Its words are in the message already.
+            Error::NoAgent { error, .. } => error.as_ref().map(|error| error as _),
+            _ => Some(self),
+        };
         while let Some(error) = source {
             if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
                 return true;
@@ -167,6 +179,10 @@ impl Error {
             Error::Target(_) => Some("podnet inspect --help tells how targets are spelled".to_owned()),
             Error::Usage { .. } => Some("podnet --help, or podnet COMMAND --help".to_owned()),
             Error::UnknownRuntime { .. } => Some("one of docker, containerd, cri-o, podman, none".to_owned()),
+            Error::NoAgent { absent: true, .. } => {
+                Some("not a Cilium node? else name the agent's socket: --agent-socket, or CILIUM_SOCK".to_owned())
+            }
+            Error::NoEndpoint { .. } => Some("podnet endpoint list shows those it has".to_owned()),
             Error::NoTarget { .. } => Some("name one: podnet exec TARGET -- CMD, or set PODNET_TARGET".to_owned()),
             _ if self.status() == PERMISSION => {
                 Some("run as root, or with CAP_SYS_ADMIN and CAP_SYS_PTRACE".to_owned())

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::{Common, Error, block_on};
+use crate::collect::options::Options;
 use crate::collect::survey::survey;
 use crate::collect::{dns, runtime};
 use crate::show::Format;
@@ -26,7 +27,7 @@ pub struct Inspect {
 
 impl Inspect {
     pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
-        let options = common.options()?;
+        let options = Options { agent: true, ..common.options()? };
         let target: Target = self.target.parse()?;
         let document = block_on(async {
             let mut survey = survey(&options, target.depth()).await;

@@ -2,6 +2,7 @@
 
 mod complete;
 mod completions;
+mod endpoint;
 mod error;
 mod exec;
 mod exec_many;
@@ -11,6 +12,7 @@ mod list;
 mod terminal;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ Start here:
   podnet inspect web-0           everything about one of them
   podnet inspect 10.42.0.7       … by address, MAC, PID, veth, netns, too
   podnet exec web-0 -- ip addr   this host's tools, inside its network
+  podnet endpoint list           what the Cilium agent believes of this node
   podnet ipam                    pools of addresses, and how full they are
 
 Exit status: 0 fine, 1 failed, 2 usage, 3 not found, 4 ambiguous, 5 permission";
@@ -47,6 +50,7 @@ enum Command {
     List(list::List),
     Inspect(inspect::Inspect),
     Exec(exec::Exec),
+    Endpoint(endpoint::Endpoint),
     Ipam(ipam::Ipam),
     Completions(completions::Completions),
 }
@@ -62,6 +66,9 @@ pub(crate) struct Common {
     /// CRI socket to ask instead of the usual ones
     #[arg(long, global = true, value_name = "SOCKET", env = "CONTAINER_RUNTIME_ENDPOINT", hide_env_values = true)]
     runtime_endpoint: Vec<String>,
+    /// Where the Cilium agent listens; else /var/run/cilium/cilium.sock
+    #[arg(long, global = true, value_name = "SOCKET", env = "CILIUM_SOCK", hide_env_values = true)]
+    agent_socket: Option<PathBuf>,
     /// Seconds to wait for each source
     #[arg(long, global = true, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     timeout: Duration,
@@ -89,7 +96,13 @@ impl Common {
                 None => Runtimes::Only(names.to_vec()),
             },
         };
-        Ok(Options { runtimes, endpoints: self.runtime_endpoint.clone(), timeout: self.timeout, ..Options::default() })
+        Ok(Options {
+            runtimes,
+            endpoints: self.runtime_endpoint.clone(),
+            agent_socket: self.agent_socket.clone(),
+            timeout: self.timeout,
+            ..Options::default()
+        })
     }
 
     fn print(&self, document: &impl Show) -> Result<(), Error> {
@@ -138,6 +151,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::List(list) => list.run(&cli.common),
         Command::Inspect(inspect) => inspect.run(&cli.common),
         Command::Exec(exec) => exec.run(&cli.common),
+        Command::Endpoint(endpoint) => endpoint.run(&cli.common),
         Command::Ipam(ipam) => ipam.run(&cli.common),
         Command::Completions(completions) => completions.run(),
     };

@@ -1,5 +1,6 @@
 //! Reads the world into the model, and changes nothing in it.
 
+pub mod cilium;
 pub mod dns;
 mod join;
 pub mod kernel;

@@ -9,6 +9,10 @@ pub struct Options {
     pub runtimes: Runtimes,
     /// `--runtime-endpoint`, `CONTAINER_RUNTIME_ENDPOINT`: CRI sockets to ask instead of the usual ones.
     pub endpoints: Vec<String>,
+    /// Whether a survey asks the Cilium agent, too.
+    pub agent: bool,
+    /// `--agent-socket`, `CILIUM_SOCK`: where the Cilium agent listens instead of the usual place.
+    pub agent_socket: Option<PathBuf>,
     /// Each source's own deadline.
     pub timeout: Duration,
     /// `/proc`, or a copy of one in tests.
@@ -20,6 +24,8 @@ impl Default for Options {
         Self {
             runtimes: Runtimes::All,
             endpoints: Vec::new(),
+            agent: false,
+            agent_socket: None,
             timeout: Duration::from_secs(2),
             proc_root: "/proc".into(),
         }

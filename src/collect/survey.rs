@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::kernel::{self, Programs, Visit, Want};
 use super::options::{Depth, Options};
 use super::proc::{self, Process, Walk};
-use super::{join, namespaces, runtime};
+use super::{cilium, join, namespaces, runtime};
 use crate::model::netns::{Inode, NetnsState};
 use crate::model::node::Node;
 use crate::model::socket::SocketProcess;
@@ -26,7 +26,7 @@ pub struct Survey {
     walk: Walk,
 }
 
-/// Asks the runtimes while `/proc` is walked, and reads the namespaces as deep as `depth` says.
+/// Asks the runtimes, and the agent where that is wanted, while `/proc` is walked, and reads the namespaces as deep as `depth` says.
 pub async fn survey(options: &Options, depth: Depth) -> Survey {
     let root = options.proc_root.clone();
     let start = Instant::now();
@@ -35,18 +35,20 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
         let found = walk.as_ref().map(|walk| namespaces::find(&root, walk)).unwrap_or_default();
         (walk, found, start.elapsed())
     });
-    let (walked, told) = tokio::join!(walking, runtime::ask_all(options));
+    let agent = async { if options.agent { Some(cilium::ask(options).await) } else { None } };
+    let (walked, told, agent) = tokio::join!(walking, runtime::ask_all(options), agent);
     let (mut sources, answers): (Vec<Asked>, Vec<Vec<Workload>>) = told.into_iter().unzip();
     let (walk, found, elapsed) = match walked {
         Ok((walk, found, elapsed)) => (walk, found, elapsed),
         Err(died) => (Err(io::Error::other(died)), Vec::new(), start.elapsed()),
     };
+    let (agent, endpoints) = agent.map(|told| told.into_parts(&mut sources)).unwrap_or_default();
     sources.push(walk_source(&walk, found.len(), elapsed.as_secs_f64() * 1000.0));
     let walk = walk.unwrap_or_default();
     let mut workloads = runtime::merge(answers.into_iter().flatten());
     join::join(&mut workloads, &walk, &found);
     let node = Node {
-        hostname: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        hostname: hostname(),
         collected_at: Timestamp::now(),
         host_netns: found.iter().find(|each| each.netns.is_host).map_or(0, |each| each.netns.inode),
         workloads,
@@ -54,6 +56,8 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
             .iter()
             .map(|each| NetnsState { netns: each.netns.clone(), ..NetnsState::default() })
             .collect(),
+        agent,
+        endpoints,
         sources,
     };
     let handles = found.into_iter().map(|each| (each.netns.inode, each.handle)).collect();
@@ -167,6 +171,11 @@ impl Survey {
             None => self.node.sources.push(Asked { name: "kernel".to_owned(), status, detail, elapsed_ms }),
         }
     }
+}
+
+/// The node's name for itself.
+pub fn hostname() -> String {
+    nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn walk_source(walk: &io::Result<Walk>, namespaces: usize, elapsed_ms: f64) -> Asked {

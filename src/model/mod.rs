@@ -3,8 +3,10 @@
 //! Names in JSON are camelCase; a field that its source did not give is left out, never invented.
 
 pub mod address;
+pub mod agent;
 pub mod bpf;
 pub mod dns;
+pub mod endpoint;
 pub mod link;
 pub mod mac;
 pub mod neighbour;

@@ -1,6 +1,7 @@
 //! How a person sees an answer. The only room that knows about width, colour and tables.
 
 mod charset;
+mod endpoint;
 mod escape;
 mod inspection;
 mod ipam;

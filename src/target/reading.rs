@@ -37,6 +37,15 @@ pub enum Reading {
     Device(String),
     /// A host interface's number.
     Ifindex(u32),
+    /// A Cilium endpoint, by the agent's own number.
+    Endpoint(u32),
+    /// A CiliumEndpoint.
+    CiliumEndpoint {
+        namespace: String,
+        name: String,
+    },
+    /// A security identity, which all pods with the same labels share.
+    Identity(u32),
 }
 
 /// A target as typed, with everything that it could mean.
@@ -93,7 +102,11 @@ impl Target {
     pub fn depth(&self) -> Depth {
         let depth = |reading: &Reading| match reading {
             Reading::Ip(_) | Reading::Mac(_) => Depth::AllLinks,
-            Reading::Device(_) | Reading::Ifindex(_) => Depth::HostLinks,
+            Reading::Device(_)
+            | Reading::Ifindex(_)
+            | Reading::Endpoint(_)
+            | Reading::CiliumEndpoint { .. }
+            | Reading::Identity(_) => Depth::HostLinks,
             _ => Depth::Holders,
         };
         self.readings.iter().map(depth).max().unwrap_or(Depth::Holders)
@@ -126,6 +139,9 @@ fn explicit(text: &str) -> Result<Option<Reading>, Unusable> {
         "mac" => Reading::Mac(rest.parse().map_err(|_| malformed("MAC address"))?),
         "dev" => Reading::Device(rest.to_owned()),
         "ifindex" => Reading::Ifindex(rest.parse().map_err(|_| malformed("ifindex"))?),
+        "ep" | "cilium-local" => Reading::Endpoint(rest.parse().map_err(|_| malformed("endpoint id"))?),
+        "cep" | "cep-name" => cilium_endpoint(rest).ok_or_else(|| malformed("CiliumEndpoint (NAMESPACE/NAME)"))?,
+        "identity" => Reading::Identity(rest.parse().map_err(|_| malformed("identity (a number)"))?),
         _ => return Ok(None),
     }))
 }
@@ -142,7 +158,7 @@ fn bare(text: &str) -> Vec<Reading> {
     if let Ok(number) = text.parse::<u64>() {
         readings.push(Reading::Inode(number));
         if let Ok(number) = u32::try_from(number) {
-            readings.extend([Reading::Pid(number), Reading::Ifindex(number)]);
+            readings.extend([Reading::Pid(number), Reading::Ifindex(number), Reading::Endpoint(number)]);
         }
     }
     if text.len() >= SHORTEST_ID && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -154,6 +170,15 @@ fn bare(text: &str) -> Vec<Reading> {
     }
     readings.extend(pod(text));
     readings
+}
+
+fn cilium_endpoint(text: &str) -> Option<Reading> {
+    match pod(text)? {
+        Reading::Pod { namespace: Some(namespace), name, container: None } => {
+            Some(Reading::CiliumEndpoint { namespace, name })
+        }
+        _ => None,
+    }
 }
 
 fn pod(text: &str) -> Option<Reading> {
@@ -185,6 +210,10 @@ mod tests {
     fn explicit_spellings_mean_one_thing() {
         let container = |runtime: &str| vec![Reading::Container { runtime: Some(runtime.into()), id: "3f2a".into() }];
         assert_eq!(readings("cri-o://3f2a"), container("cri-o"));
+        assert_eq!(readings("ep:157"), [Reading::Endpoint(157)]);
+        let cep = Reading::CiliumEndpoint { namespace: "default".into(), name: "web".into() };
+        assert_eq!(readings("cep:default/web"), [cep]);
+        assert_eq!(readings("identity:24105"), [Reading::Identity(24105)]);
         assert_eq!(readings("pid:4313"), [Reading::Pid(4313)]);
         assert_eq!(readings("netns:4026532281"), [Reading::Inode(4026532281)]);
         assert_eq!(readings("netns:/run/netns/x"), [Reading::Path("/run/netns/x".into())]);
@@ -200,6 +229,7 @@ mod tests {
             found.contains(&Reading::Pid(750))
                 && found.contains(&Reading::Ifindex(750))
                 && found.contains(&Reading::Inode(750))
+                && found.contains(&Reading::Endpoint(750))
         );
         assert!(found.contains(&Reading::Container { runtime: None, id: "750".into() }));
     }
@@ -210,7 +240,9 @@ mod tests {
         for (text, unusable) in [("", Unusable::Empty), ("a\u{1b}[2J", Unusable::Control), (&long, Unusable::TooLong)] {
             assert_eq!(text.parse::<Target>(), Err(unusable));
         }
-        assert!(matches!("pid:x".parse::<Target>(), Err(Unusable::Malformed { .. })));
+        for text in ["pid:x", "ep:x", "ep:-1", "cep:web", "cep:a/b/c", "identity:"] {
+            assert!(matches!(text.parse::<Target>(), Err(Unusable::Malformed { .. })), "{text}");
+        }
     }
 
     proptest::proptest! {

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::reading::{Reading, Target, pid_of_path};
+use crate::model::endpoint::{Endpoint, PodName};
+use crate::model::link::Link;
 use crate::model::netns::{Inode, NetnsState};
 use crate::model::node::Node;
 use crate::model::source::{Asked, Status};
@@ -91,6 +93,12 @@ fn find(node: &Node, reading: &Reading) -> Vec<Match> {
             devices(node, |link| link.name == *name || link.alternative_names.contains(name), "host interface")
         }
         Reading::Ifindex(ifindex) => devices(node, |link| link.ifindex == *ifindex, "host ifindex"),
+        Reading::Endpoint(id) => endpoints(node, |endpoint| endpoint.id == *id, "endpoint"),
+        Reading::Identity(identity) => endpoints(node, |endpoint| endpoint.identity == Some(*identity), "identity"),
+        Reading::CiliumEndpoint { namespace, name } => {
+            let named = |pod: &PodName| pod.namespace == *namespace && pod.name == *name;
+            endpoints(node, |endpoint| endpoint.pod.as_ref().is_some_and(named), "CiliumEndpoint")
+        }
     }
 }
 
@@ -183,7 +191,7 @@ fn mac_owner(node: &Node, mac: crate::model::mac::Mac) -> Vec<Match> {
 }
 
 /// A host interface means the namespace that its other end is in, and the host's own where it has none.
-fn devices(node: &Node, fits: impl Fn(&crate::model::link::Link) -> bool, reason: &'static str) -> Vec<Match> {
+fn devices(node: &Node, fits: impl Fn(&Link) -> bool, reason: &'static str) -> Vec<Match> {
     let Some(host) = node.namespace(node.host_netns) else { return Vec::new() };
     let found = host.links.iter().filter(|link| fits(link)).map(|link| {
         let nsid = link.link_netnsid.filter(|_| link.is_paired());
@@ -193,6 +201,38 @@ fn devices(node: &Node, fits: impl Fn(&crate::model::link::Link) -> bool, reason
         found
     });
     found.collect()
+}
+
+/// An endpoint means the pod that it was made for: its sandbox, or what is at the other end of its interface.
+fn endpoints(node: &Node, fits: impl Fn(&Endpoint) -> bool, reason: &'static str) -> Vec<Match> {
+    let found = node.endpoints.iter().filter(|endpoint| fits(endpoint)).filter_map(|endpoint| {
+        let mut found = of_endpoint(node, endpoint)?;
+        found.spelling = format!("ep:{}", endpoint.id);
+        found.reason = reason;
+        Some(found)
+    });
+    found.collect()
+}
+
+fn of_endpoint(node: &Node, endpoint: &Endpoint) -> Option<Match> {
+    let sandboxed = |workload: &Workload| {
+        let sandbox = workload.pod.as_ref().and_then(|pod| pod.sandbox_id.as_ref());
+        endpoint.container_id.is_some() && [sandbox, workload.id.as_ref()].contains(&endpoint.container_id.as_ref())
+    };
+    let of_pod = |workload: &Workload| {
+        let pod = workload.pod.as_ref().map(|pod| (&pod.namespace, &pod.name));
+        pod.is_some() && pod == endpoint.pod.as_ref().map(|pod| (&pod.namespace, &pod.name))
+    };
+    let found = foremost(node, sandboxed).or_else(|| foremost(node, of_pod));
+    if let Some((index, workload)) = found.and_then(|index| Some((index, node.workloads.get(index)?))) {
+        return Some(of_workload(index, workload, true, "endpoint"));
+    }
+    if endpoint.is_host() {
+        return Some(of_namespace(node, node.host_netns, "endpoint"));
+    }
+    let interface =
+        |link: &Link| endpoint.ifindex == Some(link.ifindex) && endpoint.interface.as_ref() == Some(&link.name);
+    devices(node, interface, "endpoint").into_iter().next()
 }
 
 fn of_workload(index: usize, workload: &Workload, exact: bool, reason: &'static str) -> Match {
@@ -271,7 +311,6 @@ fn not_found(node: &Node, target: &Target) -> Unresolved {
 mod tests {
     use super::*;
     use crate::model::address::{Address, Family};
-    use crate::model::link::Link;
     use crate::model::netns::{Holder, HolderKind, Netns, Nsid};
     use crate::model::workload::Pod;
 
@@ -361,6 +400,7 @@ mod tests {
             ],
             namespaces: vec![host, pod, bare],
             sources: vec![],
+            ..Node::default()
         }
     }
 

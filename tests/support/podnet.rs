@@ -28,7 +28,8 @@ exec "$@"
 const BINARY: &str = env!("CARGO_BIN_EXE_podnet");
 
 /// The variables that would lead podnet to daemons that the test did not start.
-const VARIABLES: [&str; 4] = ["DOCKER_HOST", "CONTAINER_HOST", "CONTAINER_RUNTIME_ENDPOINT", "PODNET_TARGET"];
+const VARIABLES: [&str; 5] =
+    ["CILIUM_SOCK", "DOCKER_HOST", "CONTAINER_HOST", "CONTAINER_RUNTIME_ENDPOINT", "PODNET_TARGET"];
 
 /// podnet, as an operator runs it on a node.
 #[derive(Default)]

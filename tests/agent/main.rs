@@ -1,0 +1,11 @@
+//! The Cilium agent: a stand-in in a process of its own, and podnet as an operator runs it beside it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod endpoint;
+mod faults;
+mod recordings;
+mod stand_in;
