@@ -21,7 +21,7 @@ pub mod choose;
 mod config;
 mod error;
 mod ledger;
-mod lock;
+pub mod lock;
 pub mod owner;
 pub mod pool;
 pub mod range;

@@ -2,16 +2,33 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The longest container ID that still leaves room for an interface in a file's name.
 const LONGEST_ID: usize = 200;
 
 /// An attachment in the CNI spec's sense. Both parts were checked, so they are safe in a path.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", try_from = "Unchecked")]
 pub struct Owner {
     container_id: String,
     ifname: String,
+}
+
+/// As it stands in a file that anyone may have edited.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Unchecked {
+    container_id: String,
+    ifname: String,
+}
+
+impl TryFrom<Unchecked> for Owner {
+    type Error = Invalid;
+
+    fn try_from(unchecked: Unchecked) -> Result<Self, Invalid> {
+        Self::new(&unchecked.container_id, &unchecked.ifname)
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

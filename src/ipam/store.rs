@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use super::books::{Books, Places};
 use super::config;
@@ -41,7 +42,7 @@ pub struct Lease {
     pub addresses: Vec<LeasedAddress>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeasedAddress {
     /// The address with the prefix length of its subnet.
     pub address: IpNet,

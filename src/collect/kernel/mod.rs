@@ -2,7 +2,7 @@
 
 mod address;
 mod bpf;
-mod bytes;
+pub mod bytes;
 mod frame;
 mod link;
 mod link_parameters;
@@ -13,7 +13,7 @@ mod nsid;
 pub mod problem;
 mod program;
 mod read;
-mod route;
+pub mod route;
 mod rule;
 mod socket;
 mod sysctl;

@@ -1,6 +1,7 @@
-//! A netlink socket for questions: one dump or request at a time, answers checked.
+//! A netlink socket: one dump, request or order at a time, answers checked.
 //!
-//! Plain and synchronous, since it is used on the short-lived threads that visit namespaces.
+//! Plain and synchronous, since it is used on the short-lived threads that visit namespaces. Collectors only ask;
+//! orders are given by `flow` alone.
 //! What a message library would hide is looked at here: interrupted dumps (`NLM_F_DUMP_INTR`), answers that
 //! cannot be decoded, and the kernel's own words for an error (`NETLINK_EXT_ACK`).
 
@@ -8,7 +9,7 @@ use std::io;
 use std::time::Duration;
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload,
     NetlinkSerializable,
 };
 use netlink_sys::{Socket, SocketAddr};
@@ -129,16 +130,48 @@ impl Netlink {
         answer.and_then(Result::ok).ok_or(Error::Malformed)
     }
 
+    /// Orders a change and waits until the kernel has made it. `flags` are `NLM_F_CREATE` and its like.
+    pub fn execute<T: NetlinkSerializable>(&mut self, order: T, flags: u16) -> Result<(), Error> {
+        self.send(order, NLM_F_REQUEST | NLM_F_ACK | flags)?;
+        self.acknowledged()
+    }
+
+    /// Gives orders in one datagram, each with its flags, and waits for the acknowledgement of each that asks for
+    /// one with `NLM_F_ACK`. nf_tables makes the changes between its two marks all at once or not at all.
+    pub fn execute_batch<T: NetlinkSerializable>(&mut self, orders: Vec<(T, u16)>) -> Result<(), Error> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let acknowledged = orders.iter().filter(|(_, flags)| flags & NLM_F_ACK != 0).count();
+        // One number for all, as the acknowledgements come one by one and in order.
+        let bytes: Vec<u8> =
+            orders.into_iter().flat_map(|(order, flags)| self.frame(order, NLM_F_REQUEST | flags)).collect();
+        self.send_bytes(&bytes)?;
+        (0..acknowledged).try_for_each(|_| self.acknowledged())
+    }
+
+    fn acknowledged(&mut self) -> Result<(), Error> {
+        while let Next::More = self.receive(|_| ())? {}
+        Ok(())
+    }
+
     fn send<T: NetlinkSerializable>(&mut self, question: T, flags: u16) -> Result<(), Error> {
         self.sequence = self.sequence.wrapping_add(1);
-        let mut message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(question));
+        let bytes = self.frame(question, flags);
+        self.send_bytes(&bytes)
+    }
+
+    fn frame<T: NetlinkSerializable>(&self, message: T, flags: u16) -> Vec<u8> {
+        let mut message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(message));
         message.header.flags = flags;
         message.header.sequence_number = self.sequence;
         message.finalize();
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
+        bytes
+    }
+
+    fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let kernel = SocketAddr::new(0, 0);
-        self.socket.send_to(&bytes, &kernel, 0).map(drop).map_err(|source| Error::Send { source })
+        self.socket.send_to(bytes, &kernel, 0).map(drop).map_err(|source| Error::Send { source })
     }
 
     /// Receives one datagram and hands its answers to `take`.

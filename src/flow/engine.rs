@@ -1,0 +1,332 @@
+//! Runs steps, keeps the journal, and undoes.
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::error::Error;
+use super::journal::{Journal, Journals, Phase, State};
+use super::record::Record;
+use super::step::{Change, Step};
+use super::steps;
+use super::wish::Wish;
+use super::work::Work;
+use crate::collect::kernel::problem::chain;
+
+/// What became of a step.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub step: &'static str,
+    pub purpose: &'static str,
+    pub status: Status,
+    pub elapsed_ms: f64,
+    pub changes: Vec<Change>,
+    /// With its causes, when it failed.
+    pub error: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Done,
+    Failed,
+    Undone,
+    /// Its undo failed: something is left.
+    Left,
+}
+
+/// What to do next, as the face that watches decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Go,
+    UndoLast,
+    Quit,
+}
+
+/// A step that is about to run.
+pub struct Upcoming<'a> {
+    pub step: &'a dyn Step,
+    /// From 1.
+    pub number: usize,
+    pub of: usize,
+    pub record: &'a Record,
+}
+
+/// A face of the engine: it shows, and it may ask.
+pub trait Watch {
+    fn before(&mut self, _upcoming: &Upcoming<'_>) -> Decision {
+        Decision::Go
+    }
+
+    fn after(&mut self, _outcome: &Outcome) {}
+
+    /// Whether somebody wants it to end (SIGINT, SIGTERM).
+    fn interrupted(&mut self) -> bool {
+        false
+    }
+}
+
+/// Watches nothing.
+pub struct Unwatched;
+
+impl Watch for Unwatched {}
+
+/// What was created.
+#[derive(Debug)]
+pub struct Created {
+    pub record: Record,
+    pub outcomes: Vec<Outcome>,
+    pub notes: Vec<String>,
+}
+
+/// A creation that did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("the step {step} failed{}", said(.outcomes))]
+pub struct Failed {
+    pub step: &'static str,
+    pub source: Error,
+    /// Of all steps, the undone ones after the failed one.
+    pub outcomes: Vec<Outcome>,
+}
+
+fn said(outcomes: &[Outcome]) -> &'static str {
+    let left = outcomes.iter().any(|outcome| outcome.status == Status::Left);
+    if left { ", and not all could be undone (podnet gc --apply finishes it)" } else { ", all is undone" }
+}
+
+/// What a deletion did. It goes on past errors; what they left stays in the journal.
+#[derive(Debug, Default)]
+pub struct Deleted {
+    pub outcomes: Vec<Outcome>,
+    /// What could not be undone, and the first reason.
+    pub error: Option<Error>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Engine {
+    journals: Journals,
+    fail_at: Option<String>,
+}
+
+impl Engine {
+    /// `run` is where podnet keeps its journals, [`super::journal::DEFAULT_RUN`] on a node.
+    pub fn new(run: &Path) -> Self {
+        Self { journals: Journals::new(run), fail_at: None }
+    }
+
+    /// For drills: lets a step fail after it was applied.
+    pub fn failing_at(mut self, step: Option<String>) -> Self {
+        self.fail_at = step;
+        self
+    }
+
+    pub fn journals(&self) -> &Journals {
+        &self.journals
+    }
+
+    /// Applies every step. On an error, and when whoever watches wants it, what was done is undone in reverse.
+    pub fn create(&self, wish: Wish, watch: &mut dyn Watch) -> Result<Created, Failed> {
+        let failed = |source| Failed { step: "journal", source, outcomes: Vec::new() };
+        let mut journal = self.journals.open(&wish.owner).map_err(failed)?;
+        match journal.state().cloned() {
+            Some(state) if state.phase == Phase::Ready => {
+                return Err(failed(exists(&state.record)));
+            }
+            Some(state) => finish(&mut journal, state, self.journals.run()).map_err(failed)?,
+            None => {}
+        }
+        let run = Run {
+            steps: steps::of(&wish),
+            work: Work::new(Record::new(wish), self.journals.run()),
+            journal,
+            begun: Vec::new(),
+            outcomes: Vec::new(),
+            fail_at: self.fail_at.clone(),
+        };
+        run.create(watch)
+    }
+
+    /// Undoes whatever there is of an attachment. `wish` says where to look when no journal does.
+    pub fn delete(&self, wish: Wish, watch: &mut dyn Watch) -> Result<Deleted, Error> {
+        let journal = self.journals.open(&wish.owner)?;
+        let state = match journal.state().cloned() {
+            Some(state) => state,
+            None => recovered(wish)?,
+        };
+        let mut run = Run::resumed(journal, state, self.journals.run());
+        let error = run.undo_all(watch);
+        let Run { journal, begun, outcomes, .. } = run;
+        if begun.is_empty() {
+            journal.remove()?;
+        }
+        Ok(Deleted { outcomes, error })
+    }
+
+    /// What the steps would be for a wish, the plan alone: nothing is changed.
+    pub fn plan(&self, wish: Wish) -> Result<(Work, Vec<&'static dyn Step>), Error> {
+        let steps = steps::of(&wish);
+        let mut work = Work::new(Record::new(wish), self.journals.run());
+        // The first step only looks.
+        if let Some(first) = steps.first() {
+            first.apply(&mut work)?;
+        }
+        Ok((work, steps))
+    }
+}
+
+fn exists(record: &Record) -> Error {
+    Error::Exists {
+        container: record.wish.owner.container_id().to_owned(),
+        ifname: record.wish.owner.ifname().to_owned(),
+        addresses: record.addresses.iter().map(|leased| leased.address.addr()).collect(),
+    }
+}
+
+/// Undoes what a killed run left.
+fn finish(journal: &mut Journal, state: State, run: &Path) -> Result<(), Error> {
+    let mut work = Work::new(state.record, run);
+    let mut begun = state.begun;
+    while let Some(name) = begun.last() {
+        if let Some(step) = steps::named(name) {
+            step.undo(&mut work)?;
+        }
+        begun.pop();
+        journal.write(State::new(Phase::Undoing, begun.clone(), work.record.clone()))?;
+    }
+    Ok(())
+}
+
+/// Without a journal: what the names of the attachment lead to.
+fn recovered(wish: Wish) -> Result<State, Error> {
+    let begun = steps::of(&wish).iter().map(|step| step.name().to_owned()).collect();
+    let mut record = Record::new(wish);
+    record.addresses = crate::ipam::Store::open(&record.wish.store).lease(&record.wish.owner)?.addresses;
+    Ok(State::new(Phase::Undoing, begun, record))
+}
+
+/// One run over the steps of one attachment.
+struct Run {
+    steps: Vec<&'static dyn Step>,
+    work: Work,
+    journal: Journal,
+    begun: Vec<String>,
+    outcomes: Vec<Outcome>,
+    fail_at: Option<String>,
+}
+
+impl Run {
+    fn resumed(journal: Journal, state: State, run: &Path) -> Self {
+        Self {
+            steps: Vec::new(),
+            work: Work::new(state.record, run),
+            journal,
+            begun: state.begun,
+            outcomes: Vec::new(),
+            fail_at: None,
+        }
+    }
+
+    fn create(mut self, watch: &mut dyn Watch) -> Result<Created, Failed> {
+        let mut next = 0;
+        while let Some(step) = self.steps.get(next).copied() {
+            let upcoming = Upcoming { step, number: next + 1, of: self.steps.len(), record: &self.work.record };
+            let decision = if watch.interrupted() { Decision::Quit } else { watch.before(&upcoming) };
+            let result = match decision {
+                Decision::Go => self.apply(step, watch).map(|()| next += 1),
+                Decision::UndoLast if next == 0 => Ok(()),
+                Decision::UndoLast => {
+                    next -= 1;
+                    self.undo_last(watch).map_or(Ok(()), Err)
+                }
+                Decision::Quit => Err(Error::Interrupted),
+            };
+            if let Err(source) = result {
+                return Err(self.give_up(step.name(), source, watch));
+            }
+        }
+        if let Err(source) = self.write(Phase::Ready) {
+            return Err(self.give_up("journal", source, watch));
+        }
+        Ok(Created { record: self.work.record, outcomes: self.outcomes, notes: self.work.notes })
+    }
+
+    fn apply(&mut self, step: &'static dyn Step, watch: &mut dyn Watch) -> Result<(), Error> {
+        self.begun.push(step.name().to_owned());
+        let begin = Instant::now();
+        let mut result = self.write(Phase::Creating).and_then(|()| step.apply(&mut self.work));
+        if result.is_ok() && self.fail_at.as_deref() == Some(step.name()) {
+            result = Err(Error::Drill);
+        }
+        // What the step found out (ifindexes, addresses) is what an undo needs.
+        let result = result.and_then(|changes| self.write(Phase::Creating).map(|()| changes));
+        if result.as_ref().is_err_and(Error::left_nothing) {
+            self.begun.pop();
+        }
+        self.tell(step, begin, Status::Done, Status::Failed, result, watch)
+    }
+
+    /// Undoes everything and removes the journal, unless something is left.
+    fn give_up(mut self, step: &'static str, source: Error, watch: &mut dyn Watch) -> Failed {
+        // Each failure is told in its outcome; the first error is why it is given up.
+        let _ = self.undo_all(watch);
+        if self.begun.is_empty() {
+            let _ = self.journal.remove();
+        }
+        Failed { step, source, outcomes: self.outcomes }
+    }
+
+    /// In reverse, and past errors; gives the first.
+    fn undo_all(&mut self, watch: &mut dyn Watch) -> Option<Error> {
+        let mut left = Vec::new();
+        let mut first = None;
+        while !self.begun.is_empty() {
+            let name = self.begun.last().cloned();
+            if let Some(error) = self.undo_last(watch) {
+                left.extend(name);
+                first.get_or_insert(error);
+            }
+        }
+        left.reverse();
+        self.begun = left;
+        if !self.begun.is_empty()
+            && let Err(error) = self.write(Phase::Undoing)
+        {
+            first.get_or_insert(error);
+        }
+        first
+    }
+
+    /// Undoes the step that was begun last, and counts it as not begun.
+    fn undo_last(&mut self, watch: &mut dyn Watch) -> Option<Error> {
+        let name = self.begun.pop()?;
+        let step = steps::named(&name)?;
+        let begin = Instant::now();
+        let undone = step.undo(&mut self.work);
+        // A journal that names a step too many only makes its undo run again, which finds nothing to do.
+        let _ = self.write(Phase::Undoing);
+        self.tell(step, begin, Status::Undone, Status::Left, undone, watch).err()
+    }
+
+    fn write(&mut self, phase: Phase) -> Result<(), Error> {
+        self.journal.write(State::new(phase, self.begun.clone(), self.work.record.clone()))
+    }
+
+    fn tell(
+        &mut self,
+        step: &'static dyn Step,
+        begin: Instant,
+        good: Status,
+        bad: Status,
+        result: Result<Vec<Change>, Error>,
+        watch: &mut dyn Watch,
+    ) -> Result<(), Error> {
+        let elapsed_ms = begin.elapsed().as_secs_f64() * 1000.0;
+        let (status, changes, result) = match result {
+            Ok(changes) => (good, changes, Ok(())),
+            Err(error) => (bad, Vec::new(), Err(error)),
+        };
+        let error = result.as_ref().err().map(|error| chain(error));
+        let outcome = Outcome { step: step.name(), purpose: step.purpose(), status, elapsed_ms, changes, error };
+        watch.after(&outcome);
+        self.outcomes.push(outcome);
+        result
+    }
+}
