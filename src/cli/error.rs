@@ -11,7 +11,7 @@ use crate::collect::cilium;
 use crate::model::source::{Asked, Status};
 use crate::show::{Format, harmless, harmless_json};
 use crate::target::{Candidate, Unresolved, Unusable};
-use crate::{exec, ipam, netns};
+use crate::{exec, flow, ipam, netns};
 
 const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
@@ -57,6 +57,12 @@ pub enum Error {
     NoEndpoint { text: String },
     #[error(transparent)]
     Ipam(#[from] ipam::Error),
+    #[error(transparent)]
+    Flow(#[from] flow::Error),
+    #[error(transparent)]
+    Create(#[from] Box<flow::Failed>),
+    #[error(transparent)]
+    Pool(#[from] ipam::choose::NoMatch),
     #[error("cannot start the async runtime")]
     Start { source: io::Error },
     #[error("cannot write the answer")]

@@ -1,14 +1,20 @@
 //! The command line: one file a subcommand, its arguments and the wiring of collect → view → show.
 
+mod attachment;
 mod complete;
 mod completions;
+mod create;
+mod delete;
 mod endpoint;
 mod error;
 mod exec;
 mod exec_many;
+mod face;
 mod inspect;
 mod ipam;
+mod key;
 mod list;
+mod signals;
 mod terminal;
 
 use std::ffi::OsString;
@@ -51,6 +57,8 @@ enum Command {
     Inspect(inspect::Inspect),
     Exec(exec::Exec),
     Endpoint(endpoint::Endpoint),
+    Create(create::Create),
+    Delete(delete::Delete),
     Ipam(ipam::Ipam),
     Completions(completions::Completions),
 }
@@ -152,6 +160,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Inspect(inspect) => inspect.run(&cli.common),
         Command::Exec(exec) => exec.run(&cli.common),
         Command::Endpoint(endpoint) => endpoint.run(&cli.common),
+        Command::Create(create) => create.run(&cli.common),
+        Command::Delete(delete) => delete.run(&cli.common),
         Command::Ipam(ipam) => ipam.run(&cli.common),
         Command::Completions(completions) => completions.run(),
     };

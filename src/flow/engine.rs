@@ -79,17 +79,21 @@ pub struct Created {
 
 /// A creation that did not come to its end.
 #[derive(Debug, thiserror::Error)]
-#[error("the step {step} failed{}", said(.outcomes))]
+#[error("{}", said(*.step, .outcomes))]
 pub struct Failed {
-    pub step: &'static str,
+    /// None: it was given up before the first.
+    pub step: Option<&'static str>,
     pub source: Error,
+    pub record: Record,
     /// Of all steps, the undone ones after the failed one.
     pub outcomes: Vec<Outcome>,
 }
 
-fn said(outcomes: &[Outcome]) -> &'static str {
+fn said(step: Option<&str>, outcomes: &[Outcome]) -> String {
+    let Some(step) = step else { return "nothing was created".to_owned() };
     let left = outcomes.iter().any(|outcome| outcome.status == Status::Left);
-    if left { ", and not all could be undone (podnet gc --apply finishes it)" } else { ", all is undone" }
+    let end = if left { "not all could be undone (podnet gc --apply tries again)" } else { "all is undone" };
+    format!("nothing was created: the step {step} failed, and {end}")
 }
 
 /// What a deletion did. It goes on past errors; what they left stays in the journal.
@@ -123,8 +127,9 @@ impl Engine {
     }
 
     /// Applies every step. On an error, and when whoever watches wants it, what was done is undone in reverse.
-    pub fn create(&self, wish: Wish, watch: &mut dyn Watch) -> Result<Created, Failed> {
-        let failed = |source| Failed { step: "journal", source, outcomes: Vec::new() };
+    pub fn create(&self, wish: Wish, watch: &mut dyn Watch) -> Result<Created, Box<Failed>> {
+        let record = Record::new(wish.clone());
+        let failed = |source| Box::new(Failed { step: None, source, record: record.clone(), outcomes: Vec::new() });
         let mut journal = self.journals.open(&wish.owner).map_err(failed)?;
         match journal.state().cloned() {
             Some(state) if state.phase == Phase::Ready => {
@@ -224,7 +229,7 @@ impl Run {
         }
     }
 
-    fn create(mut self, watch: &mut dyn Watch) -> Result<Created, Failed> {
+    fn create(mut self, watch: &mut dyn Watch) -> Result<Created, Box<Failed>> {
         let mut next = 0;
         while let Some(step) = self.steps.get(next).copied() {
             let upcoming = Upcoming { step, number: next + 1, of: self.steps.len(), record: &self.work.record };
@@ -239,11 +244,11 @@ impl Run {
                 Decision::Quit => Err(Error::Interrupted),
             };
             if let Err(source) = result {
-                return Err(self.give_up(step.name(), source, watch));
+                return Err(self.give_up(Some(step.name()), source, watch));
             }
         }
         if let Err(source) = self.write(Phase::Ready) {
-            return Err(self.give_up("journal", source, watch));
+            return Err(self.give_up(None, source, watch));
         }
         Ok(Created { record: self.work.record, outcomes: self.outcomes, notes: self.work.notes })
     }
@@ -264,13 +269,13 @@ impl Run {
     }
 
     /// Undoes everything and removes the journal, unless something is left.
-    fn give_up(mut self, step: &'static str, source: Error, watch: &mut dyn Watch) -> Failed {
+    fn give_up(mut self, step: Option<&'static str>, source: Error, watch: &mut dyn Watch) -> Box<Failed> {
         // Each failure is told in its outcome; the first error is why it is given up.
         let _ = self.undo_all(watch);
         if self.begun.is_empty() {
             let _ = self.journal.remove();
         }
-        Failed { step, source, outcomes: self.outcomes }
+        Box::new(Failed { step, source, record: self.work.record, outcomes: self.outcomes })
     }
 
     /// In reverse, and past errors; gives the first.

@@ -1,7 +1,9 @@
 //! What is under way and what stands, one file an attachment: `/run/podnet/attachments/CONTAINER@IFNAME`.
 //!
-//! A line is a whole state, written and synced before and after each step; the last whole line counts. The file is
-//! flocked while somebody works on the attachment, and stays as the record of what was made until it is deleted.
+//! A line is a whole state, written before and after each step; the last whole line counts. The file is flocked while
+//! somebody works on the attachment, and stays as the record of what was made until it is deleted. It is not synced
+//! to a disk: it must outlive a kill of podnet, and is of no use after one of the kernel, with which all that it
+//! tells of goes.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -164,7 +166,7 @@ impl Journal {
         self.state.as_ref()
     }
 
-    /// Writes a state, durable when this returns.
+    /// Writes a state.
     pub fn write(&mut self, state: State) -> Result<(), Error> {
         let failed = |source| Error::Journal { path: self.path.clone(), source };
         let mut line = serde_json::to_vec(&state).map_err(|error| failed(error.into()))?;
@@ -172,7 +174,6 @@ impl Journal {
         // A line that a full disk cut short must not run into this one.
         line.insert(0, b'\n');
         self.file.write_all(&line).map_err(failed)?;
-        self.file.sync_data().map_err(failed)?;
         self.state = Some(state);
         Ok(())
     }

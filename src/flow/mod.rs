@@ -12,6 +12,7 @@ pub mod kernel;
 mod mac;
 pub mod names;
 pub mod record;
+mod result;
 pub mod step;
 pub mod steps;
 pub mod verify;

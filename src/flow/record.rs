@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::names;
 use super::wish::Wish;
 use crate::ipam::LeasedAddress;
+use crate::model::address::Family;
 use crate::model::mac::Mac;
 use crate::model::netns::Inode;
 
@@ -42,6 +43,13 @@ pub struct End {
     pub mac: Option<Mac>,
 }
 
+/// An address as previews show it.
+pub struct Shown {
+    pub address: String,
+    pub gateway: String,
+    pub family: Family,
+}
+
 impl Record {
     /// Of a wish of which nothing has been done.
     pub fn new(wish: Wish) -> Self {
@@ -49,6 +57,27 @@ impl Record {
         let host = end(names::host_interface(&wish.owner));
         let pod = end(wish.owner.ifname().to_owned());
         Self { wish, host, pod, mtu: 0, netns: None, addresses: Vec::new(), masqueraded: Vec::new() }
+    }
+
+    /// The addresses for previews; before they are known, a word in the place of each.
+    pub fn shown_addresses(&self) -> Vec<Shown> {
+        if !self.addresses.is_empty() {
+            let shown = |leased: &LeasedAddress| Shown {
+                address: leased.address.addr().to_string(),
+                gateway: leased.gateway.to_string(),
+                family: Family::of(&leased.gateway),
+            };
+            return self.addresses.iter().map(shown).collect();
+        }
+        let families = [(Family::Ipv4, &self.wish.ipv4_pool, "4"), (Family::Ipv6, &self.wish.ipv6_pool, "6")];
+        let wanted = families.into_iter().filter(|(_, pool, _)| pool.is_some());
+        wanted
+            .map(|(family, _, digit)| Shown {
+                address: format!("ADDRESS{digit}"),
+                gateway: format!("GATEWAY{digit}"),
+                family,
+            })
+            .collect()
     }
 
     pub fn netns_path(&self) -> PathBuf {

@@ -1,6 +1,7 @@
 //! How a person sees an answer. The only room that knows about width, colour and tables.
 
 mod charset;
+pub mod creation;
 mod endpoint;
 mod escape;
 mod inspection;
@@ -17,7 +18,7 @@ use serde::Serialize;
 
 pub use charset::{ascii, steady};
 pub use escape::{harmless, harmless_json};
-pub use page::Page;
+pub use page::{Page, sentence};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Format {

@@ -30,6 +30,8 @@ pub enum Reading {
     Pid(u32),
     /// A path that a netns is mounted at, or a link in `/proc`.
     Path(String),
+    /// The name that a netns is mounted under, as `ip netns` shows it.
+    NetnsName(String),
     Inode(Inode),
     Ip(IpAddr),
     Mac(Mac),
@@ -134,7 +136,8 @@ fn explicit(text: &str) -> Result<Option<Reading>, Unusable> {
         "pod" => pod(rest).ok_or_else(|| malformed("pod (NAMESPACE/NAME or NAME)"))?,
         "pid" => Reading::Pid(rest.parse().map_err(|_| malformed("PID"))?),
         "netns" if rest.starts_with('/') => Reading::Path(rest.to_owned()),
-        "netns" => Reading::Inode(rest.parse().map_err(|_| malformed("netns inode or path"))?),
+        "netns" if rest.is_empty() || rest.contains('/') => return Err(malformed("netns inode, name or path")),
+        "netns" => rest.parse().map_or_else(|_| Reading::NetnsName(rest.to_owned()), Reading::Inode),
         "ip" => Reading::Ip(rest.parse().map_err(|_| malformed("IP address"))?),
         "mac" => Reading::Mac(rest.parse().map_err(|_| malformed("MAC address"))?),
         "dev" => Reading::Device(rest.to_owned()),
@@ -167,6 +170,7 @@ fn bare(text: &str) -> Vec<Reading> {
     if !text.contains('/') {
         readings.push(Reading::Name(text.to_owned()));
         readings.push(Reading::Device(text.to_owned()));
+        readings.push(Reading::NetnsName(text.to_owned()));
     }
     readings.extend(pod(text));
     readings

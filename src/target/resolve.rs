@@ -1,6 +1,7 @@
 //! Picking what was named out of a node.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::reading::{Reading, Target, pid_of_path};
 use crate::model::endpoint::{Endpoint, PodName};
@@ -82,6 +83,7 @@ fn find(node: &Node, reading: &Reading) -> Vec<Match> {
         Reading::Pod { namespace, name, container } => pods(node, namespace.as_deref(), name, container.as_deref()),
         Reading::Pid(pid) => process(node, *pid),
         Reading::Path(path) => namespaces(node, |state| leads_to(state, path), "path"),
+        Reading::NetnsName(name) => namespaces(node, |state| is_mounted_as(state, name), "netns name"),
         Reading::Inode(inode) => namespaces(node, |state| state.netns.inode == *inode, "netns inode"),
         Reading::Ip(ip) => namespaces(
             node,
@@ -100,6 +102,10 @@ fn find(node: &Node, reading: &Reading) -> Vec<Match> {
             endpoints(node, |endpoint| endpoint.pod.as_ref().is_some_and(named), "CiliumEndpoint")
         }
     }
+}
+
+fn is_mounted_as(state: &NetnsState, name: &str) -> bool {
+    state.netns.paths.iter().any(|path| Path::new(path).file_name().is_some_and(|last| last == name))
 }
 
 fn containers(node: &Node, runtime: Option<&str>, id: &str) -> Vec<Match> {

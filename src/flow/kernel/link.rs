@@ -27,10 +27,10 @@ pub struct Pair<'a> {
     pub netns: RawFd,
 }
 
-/// Makes the pair with the pod's end born inside its netns and both ends up. It saves the move between
-/// namespaces, for which the kernel waits several RCU grace periods (`__dev_change_net_namespace`). `false` where the
-/// kernel cannot do that.
+/// Makes the pair with the pod's end born inside its netns. It saves the move between namespaces, for which the
+/// kernel waits several RCU grace periods (`__dev_change_net_namespace`). `false` where the kernel cannot do that.
 ///
+/// The host's end is up; the pod's cannot be at its birth, when it has no other end yet (`veth_open`: ENOTCONN).
 /// MACs are given explicitly: systemd since 242 replaces the kernel's random ones (`MACAddressPolicy`).
 pub fn create_pair(host: &mut Netlink, pair: &Pair<'_>) -> Result<bool, Error> {
     let pod = end(LinkMessageBuilder::<LinkUnspec>::new(), pair.pod, pair.mtu).setns_by_fd(pair.netns);
@@ -43,17 +43,17 @@ pub fn create_pair(host: &mut Netlink, pair: &Pair<'_>) -> Result<bool, Error> {
 /// As [`create_pair`], in two steps: the pod's end is made here, as `temporary`, moved and renamed.
 pub fn create_and_move(host: &mut Netlink, pair: &Pair<'_>, temporary: &str) -> Result<(), Error> {
     let (name, mac) = pair.pod;
-    let pod = LinkMessageBuilder::<LinkUnspec>::new().name(temporary).address(mac.0.to_vec()).mtu(pair.mtu);
+    let pod = end(LinkMessageBuilder::<LinkUnspec>::new(), (temporary, mac), pair.mtu);
     order(host, pair, pod.build()).map_err(refused(creation(pair)))?;
     let what = format!("move interface {temporary} into the pod as {name}");
     let ifindex = find(host, temporary)?.map_or(0, |found| found.ifindex);
-    set(host, LinkUnspec::new_with_index(ifindex).setns_by_fd(pair.netns).name(name).up().build(), &what)
+    set(host, LinkUnspec::new_with_index(ifindex).setns_by_fd(pair.netns).name(name).build(), &what)
 }
 
 fn order(host: &mut Netlink, pair: &Pair<'_>, pod: LinkMessage) -> Result<(), netlink::Error> {
     let veth = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
         .set_info_data(InfoData::Veth(InfoVeth::Peer(pod)));
-    let message = end(veth, pair.host, pair.mtu).txqueuelen(HOST_QUEUE).build();
+    let message = end(veth, pair.host, pair.mtu).txqueuelen(HOST_QUEUE).up().build();
     host.execute(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
 }
 
@@ -62,7 +62,7 @@ fn creation(pair: &Pair<'_>) -> String {
 }
 
 fn end<T>(builder: LinkMessageBuilder<T>, (name, mac): (&str, Mac), mtu: u32) -> LinkMessageBuilder<T> {
-    builder.name(name).address(mac.0.to_vec()).mtu(mtu).up()
+    builder.name(name).address(mac.0.to_vec()).mtu(mtu)
 }
 
 /// Sets the alias of a link; the kernel takes none at its birth (`rtnl_create_link`).

@@ -1,6 +1,6 @@
 //! Messages of nf_tables (linux/netfilter/nf_tables.h), as far as one table with sets and rules needs them.
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NetlinkSerializable};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NetlinkSerializable};
 
 /// `NFNL_SUBSYS_NFTABLES`.
 const SUBSYSTEM: u16 = 10;
@@ -47,9 +47,9 @@ impl Message {
     }
 }
 
-/// As one transaction.
+/// As one transaction, rules in their order.
 pub fn transaction(messages: Vec<Message>) -> Vec<(Message, u16)> {
-    let inner = messages.into_iter().map(|message| (message, NLM_F_ACK | NLM_F_CREATE));
+    let inner = messages.into_iter().map(|message| (message, NLM_F_ACK | NLM_F_CREATE | NLM_F_APPEND));
     let begin = std::iter::once((Message::mark(BATCH_BEGIN), 0));
     begin.chain(inner).chain([(Message::mark(BATCH_END), 0)]).collect()
 }

@@ -3,9 +3,10 @@
 use crate::flow::error::Error;
 use crate::flow::kernel::address;
 use crate::flow::kernel::route::{self, Route};
-use crate::flow::record::Record;
+use crate::flow::record::{Record, Shown};
 use crate::flow::step::{Change, Step};
 use crate::flow::work::Work;
+use crate::model::address::Family;
 
 pub struct Configure;
 
@@ -25,9 +26,11 @@ impl Step for Configure {
     fn preview(&self, record: &Record) -> Vec<String> {
         let (ip, name) = (Work::command_prefix(record), &record.pod.name);
         let mut lines = Vec::new();
-        for leased in &record.addresses {
-            let (address, gateway) = (leased.address.addr(), leased.gateway);
-            let (length, family, nodad) = if address.is_ipv4() { (32, "", "") } else { (128, " -6", " nodad") };
+        for Shown { address, gateway, family } in record.shown_addresses() {
+            let (length, family, nodad) = match family {
+                Family::Ipv4 => (32, "", ""),
+                Family::Ipv6 => (128, " -6", " nodad"),
+            };
             lines.push(format!("{ip} addr add {address}/{length} dev {name}{nodad}"));
             lines.push(format!("{ip}{family} route add {gateway} dev {name} scope link"));
             lines.push(format!("{ip}{family} route add default via {gateway} dev {name}"));

@@ -3,9 +3,10 @@
 use crate::flow::error::Error;
 use crate::flow::kernel::route::{self, Route};
 use crate::flow::kernel::{address, sysctl};
-use crate::flow::record::Record;
+use crate::flow::record::{Record, Shown};
 use crate::flow::step::{Change, Step};
 use crate::flow::work::Work;
+use crate::model::address::Family;
 
 pub struct Host;
 
@@ -26,9 +27,11 @@ impl Step for Host {
         let name = &record.host.name;
         let mut lines: Vec<String> =
             switches(record).iter().map(|(switch, value)| format!("sysctl -w net/{switch}={value}")).collect();
-        for leased in &record.addresses {
-            let (address, gateway) = (leased.address.addr(), leased.gateway);
-            let (length, scope) = if address.is_ipv4() { (32, "scope link") } else { (128, "nodad") };
+        for Shown { address, gateway, family } in record.shown_addresses() {
+            let (length, scope) = match family {
+                Family::Ipv4 => (32, "scope link"),
+                Family::Ipv6 => (128, "nodad"),
+            };
             lines.push(format!("ip addr add {gateway}/{length} dev {name} {scope}"));
             lines.push(format!("ip route add {address} dev {name}"));
         }

@@ -4,10 +4,9 @@ use std::net::IpAddr;
 
 use crate::flow::error::Error;
 use crate::flow::kernel::masquerade::{Element, Masquerade as Table, TABLE, family_set, is_private};
-use crate::flow::record::Record;
+use crate::flow::record::{Record, Shown};
 use crate::flow::step::{Change, Step};
 use crate::flow::work::Work;
-use crate::model::address::Family;
 
 pub const NAME: &str = "masquerade";
 
@@ -27,14 +26,11 @@ impl Step for Masquerade {
     }
 
     fn preview(&self, record: &Record) -> Vec<String> {
-        let line = |verb: &str, address: IpAddr| {
-            format!("nft {verb} element inet {TABLE} {} {{ {address} }}", family_set(Family::of(&address)))
-        };
-        private(record).into_iter().map(|address| line("add", address)).collect()
+        elements(record, "add")
     }
 
     fn undo_preview(&self, record: &Record) -> Vec<String> {
-        self.preview(record).into_iter().map(|line| line.replacen("add", "delete", 1)).collect()
+        elements(record, "delete")
     }
 
     fn apply(&self, work: &mut Work) -> Result<Vec<Change>, Error> {
@@ -61,6 +57,15 @@ impl Step for Masquerade {
         work.record.masqueraded.clear();
         Ok(removed.into_iter().map(|address| Change::removed(element(address))).collect())
     }
+}
+
+/// The commands, for the addresses that are private or not known yet.
+fn elements(record: &Record, verb: &str) -> Vec<String> {
+    let masqueraded = |shown: &Shown| shown.address.parse().map_or(true, is_private);
+    let shown = record.shown_addresses().into_iter().filter(masqueraded);
+    shown
+        .map(|shown| format!("nft {verb} element inet {TABLE} {} {{ {} }}", family_set(shown.family), shown.address))
+        .collect()
 }
 
 /// By the lease and not by what was noted, which a kill may have kept from being written.

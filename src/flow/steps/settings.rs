@@ -14,7 +14,7 @@ impl Step for Settings {
     }
 
     fn purpose(&self) -> &'static str {
-        "set the switches of both ends"
+        "set the switches of both ends, and both up"
     }
 
     fn in_cilium(&self) -> &'static str {
@@ -26,7 +26,8 @@ impl Step for Settings {
         let prefix = Work::command_prefix(record);
         let inside =
             pod_switches(record).into_iter().map(|(name, value)| format!("# in the pod: {}", assignment(&name, value)));
-        host.chain(inside).chain([format!("{prefix} link set lo up")]).collect()
+        let up = [&record.pod.name, "lo"].map(|name| format!("{prefix} link set {name} up"));
+        host.chain(inside).chain(up).collect()
     }
 
     fn apply(&self, work: &mut Work) -> Result<Vec<Change>, Error> {
@@ -34,6 +35,8 @@ impl Step for Settings {
         let inside = pod_switches(&work.record);
         let own = work.netns()?.run(|| set_all(inside))??;
         changes.extend(own.into_iter().map(|change| Change { what: format!("{} in the pod", change.what), ..change }));
+        let ifindex = work.record.pod.ifindex;
+        link::set_up(work.pod()?, ifindex)?;
         // Runtimes have a plugin for that; who makes a netns by hand forgets it.
         if let Some(loopback) = link::find(work.pod()?, "lo")? {
             link::set_up(work.pod()?, loopback.ifindex)?;
@@ -51,6 +54,7 @@ fn host_switches(record: &Record) -> Vec<(String, &'static str)> {
         vec![(format!("ipv4/conf/{name}/rp_filter"), "0"), (format!("ipv4/conf/{name}/forwarding"), "1")];
     if record.wish.ipv6_pool.is_some() {
         switches.push((format!("ipv6/conf/{name}/disable_ipv6"), "0"));
+        switches.push(no_dad(name));
     }
     switches
 }
@@ -64,6 +68,12 @@ fn pod_switches(record: &Record) -> Vec<(String, &'static str)> {
         }
         None => Vec::new(),
     }
+}
+
+/// Both ends have MACs of podnet's choosing and nobody else is on the link: looking for a second owner of their
+/// link-local addresses would only keep IPv6 waiting for two seconds.
+fn no_dad(name: &str) -> (String, &'static str) {
+    (format!("ipv6/conf/{name}/accept_dad"), "0")
 }
 
 fn set_all(switches: Vec<(String, &'static str)>) -> Result<Vec<Change>, Error> {

@@ -30,7 +30,7 @@ impl Step for Veth {
         let netns =
             netns.file_name().filter(|_| netns.starts_with("/run/netns")).map_or(netns.as_os_str(), |name| name);
         vec![format!(
-            "ip link add {} mtu {mtu} address {} up type veth peer name {} netns {} mtu {mtu} address {} up",
+            "ip link add {} mtu {mtu} address {} up type veth peer name {} netns {} mtu {mtu} address {}",
             record.host.name,
             mac(record.host.mac),
             record.pod.name,

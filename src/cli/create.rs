@@ -1,0 +1,145 @@
+//! `podnet create`.
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, stdin, stdout};
+use std::net::IpAddr;
+
+use clap::Args;
+
+use super::attachment::{State, Subject, owner};
+use super::face::{Face, Manner};
+use super::{Common, Error, terminal};
+use crate::flow::{Created, Wish, steps};
+use crate::ipam::choose::{Wishes, choose};
+use crate::model::mac::Mac;
+use crate::show::{self, Format};
+use crate::view::creation as view;
+
+/// Name of the network that `podnet create` makes interfaces of, where no configuration names one.
+pub const NETWORK: &str = "podnet";
+
+/// Give a pod a network, step by step
+///
+/// NAME becomes a new network namespace, mounted as `ip netns` does; any handle that `podnet inspect` takes means a
+/// container or namespace that is there. On a terminal each step is shown, with the commands that do the same by
+/// hand, before it is run. What fails, or is broken off, is undone in reverse.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  podnet create demo                  step by step, asking\n  podnet create demo --yes\n  podnet create demo --dry-run        the plan, with the commands for it\n  podnet create 3f2a91c04d5e --ip 10.42.0.9 --yes\n                                      a container made with --network none\n  podnet create demo --fail-at verify --yes\n                                      a drill: see it roll back"
+)]
+pub struct Create {
+    /// A new name, or any handle that `podnet inspect` takes
+    #[arg(value_name = "NAME|TARGET")]
+    name: String,
+    /// The pod's interface
+    #[arg(long, value_name = "NAME", default_value = "eth0")]
+    ifname: String,
+    /// Pool to take addresses from
+    #[arg(long, value_name = "NAME")]
+    pool: Option<String>,
+    /// This address; twice for one of each family
+    #[arg(long, value_name = "IP")]
+    ip: Vec<IpAddr>,
+    /// MAC of the pod's interface; else a random one
+    #[arg(long, value_name = "MAC")]
+    mac: Option<Mac>,
+    /// MTU of the pair; else that of the host's uplink
+    #[arg(long, value_name = "BYTES")]
+    mtu: Option<u32>,
+    /// IPv4 alone
+    #[arg(long)]
+    no_ipv6: bool,
+    /// Do not let the pod out under the host's address
+    #[arg(long)]
+    no_masq: bool,
+    /// Ask before each step, also where standard output is no terminal
+    #[arg(short, long, conflicts_with = "yes")]
+    interactive: bool,
+    /// Ask nothing
+    #[arg(short, long)]
+    yes: bool,
+    /// Show the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Fail after this step, to see what is undone
+    #[arg(long, value_name = "STEP", value_parser = step_names())]
+    fail_at: Option<String>,
+    #[command(flatten)]
+    state: State,
+}
+
+fn step_names() -> clap::builder::PossibleValuesParser {
+    steps::ALL.map(|step| step.name()).into()
+}
+
+impl Create {
+    pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
+        let wish = self.wish(common)?;
+        let engine = self.state.engine().failing_at(self.fail_at.clone());
+        if self.dry_run {
+            let (work, steps) = engine.plan(wish)?;
+            common.print(&view::plan(&self.name, &work.record, &steps, work.notes))?;
+            return Ok(0);
+        }
+        let manner = manner(common, self.interactive, self.yes);
+        let mut face = Face::new(manner, common.page());
+        if manner == Manner::Dialogue {
+            let (work, steps) = engine.plan(wish.clone())?;
+            let plan = view::plan(&self.name, &work.record, &steps, work.notes);
+            face.write(|page, out| show::creation::overview(page, out, &plan));
+        }
+        match engine.create(wish, &mut face) {
+            Ok(Created { record, outcomes, notes }) => {
+                let document = view::created(&self.name, &record, &outcomes, notes);
+                match manner {
+                    Manner::Silent => common.print(&document)?,
+                    _ => face.write(|page, out| document.closing(page, out)),
+                }
+                Ok(0)
+            }
+            Err(failed) => {
+                if manner == Manner::Silent {
+                    let why = crate::collect::kernel::problem::chain(&failed);
+                    common.print(&view::failed(&self.name, &failed.record, &failed.outcomes, why))?;
+                }
+                Err(failed.into())
+            }
+        }
+    }
+
+    fn wish(&self, common: &Common) -> Result<Wish, Error> {
+        let subject = Subject::find(&self.name, common)?;
+        let choice = choose(&Wishes { flag: self.pool.as_deref(), ..Wishes::default() })?;
+        let mut addresses: BTreeSet<IpAddr> = BTreeSet::new();
+        addresses.extend(&self.ip);
+        Ok(Wish {
+            owner: owner(&subject.container_id, &self.ifname)?,
+            network: NETWORK.to_owned(),
+            place: subject.place,
+            ipv4_pool: choice.ipv4,
+            ipv6_pool: choice.ipv6.filter(|_| !self.no_ipv6),
+            addresses: addresses.into_iter().collect(),
+            mac: self.mac,
+            mtu: self.mtu,
+            masquerade: !self.no_masq,
+            store: self.state.root.clone(),
+        })
+    }
+}
+
+/// A dialogue on a terminal, unless nothing is to be asked; a document where a program reads.
+pub fn manner(common: &Common, interactive: bool, yes: bool) -> Manner {
+    let person = matches!(common.output, Format::Table | Format::Wide);
+    let terminal = stdin().is_terminal() && stdout().is_terminal();
+    match person {
+        true if interactive || (terminal && !yes) => Manner::Dialogue,
+        true => Manner::Lines,
+        false => Manner::Silent,
+    }
+}
+
+impl Common {
+    pub(super) fn page(&self) -> show::Page {
+        terminal::page(self.color, self.output == Format::Wide)
+    }
+}

@@ -1,0 +1,9 @@
+//! Creating and tearing down: by the binary, on a host that the test made.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod create;
+mod host;
