@@ -54,7 +54,7 @@ fn fit(endpoint: &Endpoint, reading: &Reading) -> Option<Fit> {
         Reading::Mac(mac) => whole(endpoint.mac == Some(*mac) || endpoint.host_mac == Some(*mac)),
         Reading::Device(name) => whole(endpoint.interface.as_ref() == Some(name)),
         Reading::Ifindex(ifindex) => whole(endpoint.ifindex == Some(*ifindex)),
-        Reading::Pod { .. } | Reading::Pid(_) | Reading::Path(_) | Reading::Inode(_) => None,
+        Reading::Pod { .. } | Reading::Pid(_) | Reading::Path(_) | Reading::NetnsName(_) | Reading::Inode(_) => None,
     }
 }
 
