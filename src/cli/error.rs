@@ -10,7 +10,7 @@ use super::terminal::say;
 use crate::collect::cilium;
 use crate::model::source::{Asked, Status};
 use crate::show::{Format, harmless, harmless_json};
-use crate::target::{Candidate, Unresolved, Unusable};
+use crate::target::{Candidate, Elsewhere, Unresolved, Unusable};
 use crate::{exec, flow, ipam, netns};
 
 const FAILED: u8 = 1;
@@ -25,6 +25,8 @@ pub enum Error {
     Target(#[from] Unusable),
     #[error(transparent)]
     Unresolved(#[from] Unresolved),
+    #[error(transparent)]
+    Elsewhere(#[from] Elsewhere),
     #[error("no runtime is called «{name}»")]
     UnknownRuntime { name: String },
     #[error("--runtime none goes with no other --runtime")]
@@ -114,6 +116,7 @@ impl Error {
     fn candidates(&self) -> &[Candidate] {
         match self {
             Error::Unresolved(Unresolved::Ambiguous { candidates, .. }) | Error::NoTarget { candidates } => candidates,
+            Error::Elsewhere(Elsewhere::Several { candidates, .. }) => candidates,
             _ => &[],
         }
     }
@@ -125,9 +128,10 @@ impl Error {
             | Error::NoneBesideRuntime
             | Error::Usage { .. }
             | Error::Identity(_) => USAGE,
-            Error::Unresolved(Unresolved::NotFound { .. }) | Error::Stopped { .. } | Error::NoEndpoint { .. } => {
-                NOT_FOUND
-            }
+            Error::Unresolved(Unresolved::NotFound { .. })
+            | Error::Elsewhere(_)
+            | Error::Stopped { .. }
+            | Error::NoEndpoint { .. } => NOT_FOUND,
             Error::Unresolved(Unresolved::Ambiguous { .. }) | Error::NoTarget { .. } => AMBIGUOUS,
             Error::Exec(error) if error.exit_status().is_some() => error.exit_status().unwrap_or(FAILED),
             _ if self.is_about_permission() => PERMISSION,
@@ -181,6 +185,10 @@ impl Error {
                     format!("did you mean {}?", nearest.join(", "))
                 };
                 Some(format!("{near} (asked: {})", names.join(", ")))
+            }
+            Error::Elsewhere(Elsewhere::OtherNode { node, .. }) => Some(format!("run podnet on {node}")),
+            Error::Elsewhere(Elsewhere::Several { .. }) => {
+                Some("run podnet on the node of the one you mean".to_owned())
             }
             Error::Target(_) => Some("podnet inspect --help tells how targets are spelled".to_owned()),
             Error::Usage { .. } => Some("podnet --help, or podnet COMMAND --help".to_owned()),

@@ -4,11 +4,12 @@ use clap::Args;
 
 use super::{Common, Error, block_on};
 use crate::collect::options::Options;
-use crate::collect::survey::survey;
+use crate::collect::survey::{Survey, survey};
 use crate::collect::{dns, runtime};
 use crate::show::Format;
-use crate::target::{Pick, Target, Unresolved, resolve};
+use crate::target::{Pick, Reading, Target, Unresolved, elsewhere, resolve};
 use crate::view::inspection::inspection;
+use crate::view::kube::pod_of;
 
 /// Show everything about one workload's network
 ///
@@ -27,21 +28,24 @@ pub struct Inspect {
 
 impl Inspect {
     pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
-        let options = Options { agent: true, ..common.options()? };
+        let options = Options { agent: true, ..common.options_with_kube()? };
         let target: Target = self.target.parse()?;
         let document = block_on(async {
             let mut survey = survey(&options, target.depth()).await;
-            let pick = resolve(&survey.node, &target).or_else(|unresolved| {
-                let netns = target.pid().and_then(|pid| survey.netns_of(pid));
-                let found_nothing = matches!(unresolved, Unresolved::NotFound { .. });
-                netns.filter(|_| found_nothing).map(|_| Pick { workload: None, netns }).ok_or(unresolved)
-            })?;
+            let pick = match pick(&survey, &target) {
+                Err(unresolved) => return Err(explained(&survey, &target, unresolved).await),
+                Ok(pick) => pick,
+            };
             if let Some(workload) = pick.workload.and_then(|index| survey.node.workloads.get_mut(index)) {
                 runtime::look_closer(workload, &options).await;
             }
             if let Some(inode) = pick.netns {
                 survey.read_closely(inode, &options, common.output == Format::Wide);
             }
+            let workload = pick.workload.and_then(|index| survey.node.workloads.get(index));
+            let state = pick.netns.and_then(|inode| survey.node.namespace(inode)).cloned().unwrap_or_default();
+            let pod: Vec<_> = pod_of(&survey.node, workload, &state).into_iter().collect();
+            survey.ask_kubernetes_about(&pod).await;
             let pid = pick.workload.and_then(|index| survey.node.workloads.get(index)?.pid);
             let names = pid.map(|pid| dns::read(&options.proc_root, pid));
             Ok::<_, Error>(inspection(&survey.node, pick, names))
@@ -49,4 +53,28 @@ impl Inspect {
         common.print(&document)?;
         Ok(0)
     }
+}
+
+/// What was named; for a PID the host's own namespace, too, whose processes are no workloads.
+fn pick(survey: &Survey, target: &Target) -> Result<Pick, Unresolved> {
+    resolve(&survey.node, target).or_else(|unresolved| {
+        let netns = target.pid().and_then(|pid| survey.netns_of(pid));
+        let found_nothing = matches!(unresolved, Unresolved::NotFound { .. });
+        netns.filter(|_| found_nothing).map(|_| Pick { workload: None, netns }).ok_or(unresolved)
+    })
+}
+
+/// A pod that is not here may be elsewhere in the cluster.
+async fn explained(survey: &Survey, target: &Target, unresolved: Unresolved) -> Error {
+    let pod = target.readings.iter().find_map(|reading| match reading {
+        Reading::Pod { namespace, name, .. } => Some((namespace.as_deref(), name)),
+        _ => None,
+    });
+    let (Unresolved::NotFound { .. }, Some((namespace, name)), Some(told)) =
+        (&unresolved, pod, &survey.node.kubernetes)
+    else {
+        return unresolved.into();
+    };
+    let pods = survey.find_pod(namespace, name).await;
+    elsewhere(&target.text, &told.node_name, &pods).map_or_else(|| unresolved.into(), Error::from)
 }

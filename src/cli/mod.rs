@@ -26,7 +26,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use error::Error;
 
-use crate::collect::options::{Options, Runtimes};
+use crate::collect::options::{Kube, Options, Runtimes};
 use crate::show::{self, Format, Show};
 use terminal::Colour;
 
@@ -80,6 +80,15 @@ pub(crate) struct Common {
     /// Seconds to wait for each source
     #[arg(long, global = true, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     timeout: Duration,
+    /// Ask the Kubernetes API server, and wait for it as for any other source
+    #[arg(long, global = true, overrides_with = "no_kube")]
+    kube: bool,
+    /// Don't ask it, even where it is at hand
+    #[arg(long, global = true, overrides_with = "kube")]
+    no_kube: bool,
+    /// The kubeconfig's context to ask it by
+    #[arg(long, global = true, value_name = "NAME")]
+    context: Option<String>,
     /// When to use colour: auto, always or never; NO_COLOR is heeded
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     color: Colour,
@@ -109,8 +118,19 @@ impl Common {
             endpoints: self.runtime_endpoint.clone(),
             agent_socket: self.agent_socket.clone(),
             timeout: self.timeout,
+            kube: if self.kube || (self.context.is_some() && !self.no_kube) { Kube::Asked } else { Kube::Never },
+            kube_context: self.context.clone(),
             ..Options::default()
         })
+    }
+
+    /// For the commands that have use for what Kubernetes knows, and so ask it unless told not to.
+    fn options_with_kube(&self) -> Result<Options, Error> {
+        let mut options = self.options()?;
+        if options.kube == Kube::Never && !self.no_kube {
+            options.kube = Kube::IfReachable;
+        }
+        Ok(options)
     }
 
     fn print(&self, document: &impl Show) -> Result<(), Error> {

@@ -4,6 +4,7 @@ pub mod cilium;
 pub mod dns;
 mod join;
 pub mod kernel;
+pub mod kube;
 pub mod namespaces;
 pub mod options;
 pub mod proc;

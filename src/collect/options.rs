@@ -17,6 +17,9 @@ pub struct Options {
     pub timeout: Duration,
     /// `/proc`, or a copy of one in tests.
     pub proc_root: PathBuf,
+    pub kube: Kube,
+    /// `--context`: of the kubeconfig; its own current one otherwise.
+    pub kube_context: Option<String>,
 }
 
 impl Default for Options {
@@ -28,6 +31,8 @@ impl Default for Options {
             agent_socket: None,
             timeout: Duration::from_secs(2),
             proc_root: "/proc".into(),
+            kube: Kube::Never,
+            kube_context: None,
         }
     }
 }
@@ -40,6 +45,22 @@ pub enum Runtimes {
     None,
     /// Those named: docker, containerd, cri-o, podman.
     Only(Vec<String>),
+}
+
+/// Whether to ask the Kubernetes API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kube {
+    Never,
+    /// If it takes a connection at once.
+    IfReachable,
+    /// The user wants it asked: its absence is a failure.
+    Asked,
+}
+
+impl Kube {
+    pub fn is_asked(self) -> bool {
+        self == Self::Asked
+    }
 }
 
 /// How much of each namespace to read; each includes the ones before it.

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use super::kernel::{self, Programs, Visit, Want};
 use super::options::{Depth, Options};
 use super::proc::{self, Process, Walk};
-use super::{cilium, join, namespaces, runtime};
+use super::{cilium, join, kube, namespaces, runtime};
+use crate::model::kube::pod::KubePod;
 use crate::model::netns::{Inode, NetnsState};
 use crate::model::node::Node;
 use crate::model::socket::SocketProcess;
@@ -24,9 +25,11 @@ pub struct Survey {
     /// Each open, or why it isn't.
     handles: BTreeMap<Inode, Result<Handle, String>>,
     walk: Walk,
+    kube: Option<kube::Session>,
 }
 
-/// Asks the runtimes, and the agent where that is wanted, while `/proc` is walked, and reads the namespaces as deep as `depth` says.
+/// Asks the runtimes while `/proc` is walked, the agent and the API server where the options say so, and reads the
+/// namespaces as deep as `depth` says.
 pub async fn survey(options: &Options, depth: Depth) -> Survey {
     let root = options.proc_root.clone();
     let start = Instant::now();
@@ -36,7 +39,7 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
         (walk, found, start.elapsed())
     });
     let agent = async { if options.agent { Some(cilium::ask(options).await) } else { None } };
-    let (walked, told, agent) = tokio::join!(walking, runtime::ask_all(options), agent);
+    let (walked, told, agent, in_kube) = tokio::join!(walking, runtime::ask_all(options), agent, kube::ask(options));
     let (mut sources, answers): (Vec<Asked>, Vec<Vec<Workload>>) = told.into_iter().unzip();
     let (walk, found, elapsed) = match walked {
         Ok((walk, found, elapsed)) => (walk, found, elapsed),
@@ -44,6 +47,9 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
     };
     let (agent, endpoints) = agent.map(|told| told.into_parts(&mut sources)).unwrap_or_default();
     sources.push(walk_source(&walk, found.len(), elapsed.as_secs_f64() * 1000.0));
+    let (asked, in_kube) = in_kube.unzip();
+    sources.extend(asked);
+    let (kube, kubernetes) = in_kube.flatten().unzip();
     let walk = walk.unwrap_or_default();
     let mut workloads = runtime::merge(answers.into_iter().flatten());
     join::join(&mut workloads, &walk, &found);
@@ -58,10 +64,11 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
             .collect(),
         agent,
         endpoints,
+        kubernetes,
         sources,
     };
     let handles = found.into_iter().map(|each| (each.netns.inode, each.handle)).collect();
-    let mut survey = Survey { node, handles, walk };
+    let mut survey = Survey { node, handles, walk, kube };
     survey.read_links(depth);
     survey
 }
@@ -80,6 +87,24 @@ impl Survey {
     /// The processes in a namespace, by PID.
     pub fn processes_in(&self, inode: Inode) -> impl Iterator<Item = &Process> {
         self.walk.processes.values().filter(move |process| process.netns == Some(inode))
+    }
+
+    /// Asks the API server, where it answered, for what Cilium wrote of these pods (namespace, name).
+    pub async fn ask_kubernetes_about(&mut self, pods: &[(String, String)]) {
+        let (Some(session), Some(told)) = (&self.kube, &mut self.node.kubernetes) else { return };
+        let start = Instant::now();
+        session.ask_about(told, pods).await;
+        if let Some(source) = self.node.sources.iter_mut().find(|source| source.name == kube::NAME) {
+            source.elapsed_ms += start.elapsed().as_secs_f64() * 1000.0;
+        }
+    }
+
+    /// Pods of that name in the cluster, which the API server was asked for where it answered.
+    pub async fn find_pod(&self, namespace: Option<&str>, name: &str) -> Vec<KubePod> {
+        match &self.kube {
+            Some(session) => session.find_pod(namespace, name).await,
+            None => Vec::new(),
+        }
     }
 
     fn read_links(&mut self, depth: Depth) {

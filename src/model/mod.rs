@@ -7,6 +7,7 @@ pub mod agent;
 pub mod bpf;
 pub mod dns;
 pub mod endpoint;
+pub mod kube;
 pub mod link;
 pub mod mac;
 pub mod neighbour;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::agent::Agent;
 use super::endpoint::Endpoint;
+use super::kube::Kubernetes;
 use super::netns::{Inode, NetnsState};
 use super::peer::{Peers, Verdict};
 use super::source::Asked;
@@ -27,6 +28,9 @@ pub struct Node {
     /// Cilium's endpoints: each says whose word it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<Endpoint>,
+    /// Where the API server was asked and answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<Kubernetes>,
     pub sources: Vec<Asked>,
 }
 

@@ -2,6 +2,7 @@
 
 mod charset;
 pub mod creation;
+mod disagreement;
 mod endpoint;
 mod escape;
 mod inspection;

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
+use super::kube::{InKubernetes, in_kubernetes};
 use crate::model::dns::Dns;
 use crate::model::link::Link;
 use crate::model::neighbour::Neighbour;
@@ -45,6 +46,9 @@ pub struct Inspection {
     pub sockets: Option<Sockets>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dns: Option<Dns>,
+    /// Of a pod, where the API server was asked and answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<InKubernetes>,
     /// What could not be read.
     pub problems: Vec<String>,
     pub sources: Vec<Asked>,
@@ -77,6 +81,7 @@ pub fn inspection(node: &Node, pick: Pick, dns: Option<Dns>) -> Inspection {
         node: node.hostname.clone(),
         collected_at: node.collected_at,
         shared_with: shared_with(node, pick),
+        kubernetes: in_kubernetes(node, workload.as_ref(), &state),
         interfaces: interfaces(node, &state),
         workload,
         netns,

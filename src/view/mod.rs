@@ -1,9 +1,11 @@
 //! What a command answers: pure functions from the model to the documents that `-o json` prints.
 
 pub mod creation;
+pub mod disagreement;
 pub mod endpoint;
 pub mod inspection;
 pub mod ipam;
+pub mod kube;
 pub mod list;
 
 /// Of every document (`apiVersion`).

@@ -28,8 +28,16 @@ exec "$@"
 const BINARY: &str = env!("CARGO_BIN_EXE_podnet");
 
 /// The variables that would lead podnet to daemons that the test did not start.
-const VARIABLES: [&str; 5] =
-    ["CILIUM_SOCK", "DOCKER_HOST", "CONTAINER_HOST", "CONTAINER_RUNTIME_ENDPOINT", "PODNET_TARGET"];
+const VARIABLES: [&str; 8] = [
+    "CILIUM_SOCK",
+    "DOCKER_HOST",
+    "CONTAINER_HOST",
+    "CONTAINER_RUNTIME_ENDPOINT",
+    "PODNET_TARGET",
+    "NODE_NAME",
+    "K8S_NODE_NAME",
+    "MY_NODE_NAME",
+];
 
 /// podnet, as an operator runs it on a node.
 #[derive(Default)]
@@ -96,6 +104,8 @@ impl Podnet {
             command.env_remove(variable);
         }
         command.env("LC_ALL", "C.UTF-8");
+        // Nor to the cluster of who runs the tests.
+        command.env("KUBECONFIG", "/nonexistent");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }

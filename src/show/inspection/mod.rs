@@ -3,6 +3,7 @@
 
 mod dns;
 mod interface;
+mod kube;
 mod netns;
 mod routing;
 mod socket;
@@ -25,6 +26,7 @@ impl Show for Inspection {
         self.sysctls(page, out)?;
         self.sockets(page, out)?;
         self.dns(page, out)?;
+        self.kubernetes(page, out)?;
         for problem in &self.problems {
             writeln!(out, "{} {}", page.bad("! not read:"), harmless(problem))?;
         }

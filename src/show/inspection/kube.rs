@@ -1,0 +1,95 @@
+//! What Kubernetes believes of the pod, and where the kernel shows otherwise.
+
+use std::io::{self, Write};
+
+use crate::model::kube::pod::KubePod;
+use crate::model::kube::{Rule, Unread};
+use crate::show::Page;
+use crate::show::disagreement::disagreements;
+use crate::show::page::{flow, heading, sentence};
+use crate::show::words::since;
+use crate::view::inspection::Inspection;
+
+impl Inspection {
+    pub(super) fn kubernetes(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        let Some(told) = &self.kubernetes else { return Ok(()) };
+        heading(page, out, "KUBERNETES")?;
+        let mut parts = Vec::new();
+        match &told.pod {
+            Some(pod) => {
+                let age = pod.created_at.map(|then| format!("created {} ago", since(then, self.collected_at)));
+                let leaving = pod.deletion_timestamp.map(|_| "being deleted".to_owned());
+                parts.push(format!("pod {}", pod.phase));
+                parts.extend(pod.reason.clone());
+                parts.extend(leaving);
+                parts.extend(pod.pod_ips.iter().cloned());
+                parts.extend(pod.host_network.then(|| "host network".to_owned()));
+                parts.extend(age);
+            }
+            None => parts.push(format!("no pod {}", told.name)),
+        }
+        if let Some(endpoint) = &told.endpoint {
+            let state = endpoint.state.as_deref().unwrap_or("without a state");
+            parts.push(format!("CiliumEndpoint {state}"));
+            parts.extend(endpoint.id.map(|id| format!("endpoint {id}")));
+            parts.extend(endpoint.identity.map(|id| format!("identity {id}")));
+        }
+        flow(page, out, 2, &parts)?;
+        if let Some(pod) = &told.pod {
+            conditions(page, out, pod)?;
+        }
+        if page.wide
+            && let Some(identity) = &told.identity
+        {
+            let labels: Vec<String> = identity.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            flow(page, out, 4, &labels)?;
+        }
+        disagreements(page, out, &told.disagreements)?;
+        unread(page, out, &told.unread)
+    }
+}
+
+/// Those that are not as they should be, and the containers that wait or have ended.
+fn conditions(page: &Page, out: &mut dyn Write, pod: &KubePod) -> io::Result<()> {
+    if pod.has_ended() {
+        return Ok(());
+    }
+    for condition in pod.conditions.iter().filter(|condition| condition.status != "True") {
+        let why = [condition.reason.clone(), condition.message.clone()].into_iter().flatten().collect::<Vec<_>>();
+        sentence(page, out, 2, &format!("{} {}: {}", condition.kind, condition.status, why.join(": ")))?;
+    }
+    for container in pod.containers.iter().filter(|container| container.state.as_deref() == Some("waiting")) {
+        let why = [container.reason.clone(), container.message.clone()].into_iter().flatten().collect::<Vec<_>>();
+        sentence(page, out, 2, &format!("{} waits: {}", container.name, why.join(": ")))?;
+    }
+    Ok(())
+}
+
+/// Each question that was not answered; those that RBAC refused with the rule that would allow them, alike ones
+/// together.
+pub fn unread(page: &Page, out: &mut dyn Write, unread: &[Unread]) -> io::Result<()> {
+    for each in unread {
+        let place = each.namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+        sentence(page, out, 2, &format!("! not read: {} {}{place}: {}", each.verb, each.resource, each.why))?;
+    }
+    let mut rules: Vec<Rule> = Vec::new();
+    for rule in unread.iter().filter_map(|each| each.rule.as_ref()) {
+        match rules.iter_mut().find(|known| known.api_groups == rule.api_groups && known.verbs == rule.verbs) {
+            Some(known) => known.resources.extend(
+                rule.resources.iter().filter(|name| !known.resources.contains(name)).cloned().collect::<Vec<_>>(),
+            ),
+            None => rules.push(rule.clone()),
+        }
+    }
+    for rule in rules {
+        let quoted = |words: &[String]| words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+        let line = format!(
+            "    a ClusterRole allows it with  {{apiGroups: [{}], resources: [{}], verbs: [{}]}}",
+            quoted(&rule.api_groups),
+            quoted(&rule.resources),
+            quoted(&rule.verbs)
+        );
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
