@@ -10,6 +10,7 @@ mod error;
 mod exec;
 mod exec_many;
 mod face;
+mod gc;
 mod inspect;
 mod ipam;
 mod key;
@@ -59,6 +60,7 @@ enum Command {
     Endpoint(endpoint::Endpoint),
     Create(create::Create),
     Delete(delete::Delete),
+    Gc(gc::Gc),
     Ipam(ipam::Ipam),
     Completions(completions::Completions),
 }
@@ -182,6 +184,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Endpoint(endpoint) => endpoint.run(&cli.common),
         Command::Create(create) => create.run(&cli.common),
         Command::Delete(delete) => delete.run(&cli.common),
+        Command::Gc(gc) => gc.run(&cli.common),
         Command::Ipam(ipam) => ipam.run(&cli.common),
         Command::Completions(completions) => completions.run(),
     };

@@ -127,7 +127,7 @@ impl Engine {
     }
 
     /// Applies every step. On an error, and when whoever watches wants it, what was done is undone in reverse.
-    pub fn create(&self, wish: Wish, watch: &mut dyn Watch) -> Result<Created, Box<Failed>> {
+    pub fn create(&self, mut wish: Wish, watch: &mut dyn Watch) -> Result<Created, Box<Failed>> {
         let record = Record::new(wish.clone());
         let failed = |source| Box::new(Failed { step: None, source, record: record.clone(), outcomes: Vec::new() });
         let mut journal = self.journals.open(&wish.owner).map_err(failed)?;
@@ -135,7 +135,14 @@ impl Engine {
             Some(state) if state.phase == Phase::Ready => {
                 return Err(failed(exists(&state.record)));
             }
-            Some(state) => finish(&mut journal, state, self.journals.run()).map_err(failed)?,
+            Some(state) => {
+                // The netns that the killed run made goes with its undo, and was to be a new one.
+                if state.record.wish.place.path() == wish.place.path() {
+                    wish.place = state.record.wish.place;
+                }
+                self.undo(journal).map_err(failed)?;
+                journal = self.journals.open(&wish.owner).map_err(failed)?;
+            }
             None => {}
         }
         let run = Run {
@@ -165,6 +172,18 @@ impl Engine {
         Ok(Deleted { outcomes, error })
     }
 
+    /// Finishes the undo that the journal of a killed run, or of what has gone, leaves to do; gives what changed.
+    pub fn undo(&self, journal: Journal) -> Result<Vec<Change>, Error> {
+        let Some(state) = journal.state().cloned() else { return journal.remove().map(|()| Vec::new()) };
+        let mut run = Run::resumed(journal, state, self.journals.run());
+        let error = run.undo_all(&mut Unwatched);
+        let changes = run.outcomes.into_iter().flat_map(|outcome| outcome.changes).collect();
+        match error {
+            Some(error) => Err(error),
+            None => run.journal.remove().map(|()| changes),
+        }
+    }
+
     /// What the steps would be for a wish, the plan alone: nothing is changed.
     pub fn plan(&self, wish: Wish) -> Result<(Work, Vec<&'static dyn Step>), Error> {
         let steps = steps::of(&wish);
@@ -183,20 +202,6 @@ fn exists(record: &Record) -> Error {
         ifname: record.wish.owner.ifname().to_owned(),
         addresses: record.addresses.iter().map(|leased| leased.address.addr()).collect(),
     }
-}
-
-/// Undoes what a killed run left.
-fn finish(journal: &mut Journal, state: State, run: &Path) -> Result<(), Error> {
-    let mut work = Work::new(state.record, run);
-    let mut begun = state.begun;
-    while let Some(name) = begun.last() {
-        if let Some(step) = steps::named(name) {
-            step.undo(&mut work)?;
-        }
-        begun.pop();
-        journal.write(State::new(Phase::Undoing, begun.clone(), work.record.clone()))?;
-    }
-    Ok(())
 }
 
 /// Without a journal: what the names of the attachment lead to.

@@ -106,6 +106,17 @@ impl Journals {
         }
     }
 
+    /// Whether somebody works on the attachment just now. Asking holds the lock for no longer than that.
+    pub fn in_flight(&self, owner: &Owner) -> Result<bool, Error> {
+        let path = self.path(owner);
+        let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&path);
+        match opened {
+            Ok(file) => Ok(matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(Error::Journal { path, source }),
+        }
+    }
+
     /// Opens the journal of an attachment to work on it, making it where it is missing, and waits until nobody else
     /// works on it.
     pub fn open(&self, owner: &Owner) -> Result<Journal, Error> {

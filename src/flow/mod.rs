@@ -7,6 +7,7 @@
 
 mod engine;
 pub mod error;
+pub mod gc;
 pub mod journal;
 pub mod kernel;
 mod mac;

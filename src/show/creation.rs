@@ -186,7 +186,7 @@ pub fn outcome(page: &Page, out: &mut dyn Write, step: &StepReport) -> io::Resul
     write!(out, " {word}  {}", String::from_utf8_lossy(&line))
 }
 
-fn described(change: &Change) -> String {
+pub(super) fn described(change: &Change) -> String {
     let sign = match change.action {
         Action::Added => '+',
         Action::Removed => '-',

@@ -5,6 +5,7 @@ pub mod creation;
 mod disagreement;
 mod endpoint;
 mod escape;
+mod gc;
 mod inspection;
 mod ipam;
 mod jsonpath;

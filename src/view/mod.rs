@@ -3,6 +3,7 @@
 pub mod creation;
 pub mod disagreement;
 pub mod endpoint;
+pub mod gc;
 pub mod inspection;
 pub mod ipam;
 pub mod kube;

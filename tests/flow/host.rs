@@ -17,11 +17,11 @@ impl Host {
     pub fn new() -> Self {
         let netns = TestNetns::new();
         netns.ip("link set lo up");
-        Self { netns, scratch: Scratch::new(), prefix: unique() }
+        Self { netns, scratch: Scratch::new(), prefix: format!("{}-", unique()) }
     }
 
     pub fn name(&self, name: &str) -> String {
-        format!("{}-{name}", self.prefix)
+        format!("{}{name}", self.prefix)
     }
 
     pub fn command(&self, program: &str, args: &[&str]) -> Command {
