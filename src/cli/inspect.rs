@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::node::add_attachments;
 use super::{Common, Error, block_on};
 use crate::collect::options::Options;
 use crate::collect::survey::{Survey, survey};
@@ -46,6 +47,7 @@ impl Inspect {
             let state = pick.netns.and_then(|inode| survey.node.namespace(inode)).cloned().unwrap_or_default();
             let pod: Vec<_> = pod_of(&survey.node, workload, &state).into_iter().collect();
             survey.ask_kubernetes_about(&pod).await;
+            add_attachments(&mut survey.node);
             let pid = pick.workload.and_then(|index| survey.node.workloads.get(index)?.pid);
             let names = pid.map(|pid| dns::read(&options.proc_root, pid));
             Ok::<_, Error>(inspection(&survey.node, pick, names))

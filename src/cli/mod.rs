@@ -15,6 +15,7 @@ mod inspect;
 mod ipam;
 mod key;
 mod list;
+mod node;
 mod signals;
 mod terminal;
 

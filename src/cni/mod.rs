@@ -9,6 +9,7 @@ pub mod cache;
 pub mod chain;
 pub mod config_dir;
 pub mod error;
+pub mod evidence;
 pub mod exec;
 mod file;
 pub mod invocation;

@@ -64,6 +64,7 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
             .collect(),
         agent,
         endpoints,
+        attachments: None,
         kubernetes,
         sources,
     };

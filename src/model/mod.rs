@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod agent;
+pub mod attachment;
 pub mod bpf;
 pub mod dns;
 pub mod endpoint;

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::agent::Agent;
+use super::attachment::Attachment;
 use super::endpoint::Endpoint;
 use super::kube::Kubernetes;
 use super::netns::{Inode, NetnsState};
@@ -28,6 +29,9 @@ pub struct Node {
     /// Cilium's endpoints: each says whose word it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<Endpoint>,
+    /// What libcni's cache tells of; absent where it was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachments: Option<Vec<Attachment>>,
     /// Where the API server was asked and answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<Kubernetes>,

@@ -405,6 +405,7 @@ mod tests {
                 Workload { state: State::Stopped, netns: None, pid: None, ..container("9999", "gone", 0) },
             ],
             namespaces: vec![host, pod, bare],
+            attachments: None,
             kubernetes: None,
             sources: vec![],
             ..Node::default()

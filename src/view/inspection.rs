@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
+use super::cni::{Attached, attached};
 use super::kube::{InKubernetes, in_kubernetes};
 use crate::model::dns::Dns;
 use crate::model::link::Link;
@@ -46,6 +47,9 @@ pub struct Inspection {
     pub sockets: Option<Sockets>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dns: Option<Dns>,
+    /// Its attachments by libcni's cache, where that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cni: Option<Vec<Attached>>,
     /// Of a pod, where the API server was asked and answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<InKubernetes>,
@@ -81,6 +85,7 @@ pub fn inspection(node: &Node, pick: Pick, dns: Option<Dns>) -> Inspection {
         node: node.hostname.clone(),
         collected_at: node.collected_at,
         shared_with: shared_with(node, pick),
+        cni: attached(node, workload.as_ref(), &state),
         kubernetes: in_kubernetes(node, workload.as_ref(), &state),
         interfaces: interfaces(node, &state),
         workload,

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::disagreement::{Disagreement, listed};
+use crate::model::endpoint::Endpoint;
 use crate::model::kube::cilium::{CiliumEndpoint, CiliumIdentity, SliceEndpoint};
 use crate::model::kube::pod::KubePod;
 use crate::model::kube::{Kubernetes, Unread};
@@ -73,6 +74,7 @@ pub fn in_kubernetes(node: &Node, workload: Option<&Workload>, state: &NetnsStat
     found.compare_pod(told, workload, state);
     found.compare_endpoint(told, workload, state);
     found.compare_identity(told);
+    found.compare_agent(node.endpoint_of(workload, Some(state.netns.inode)));
     Some(found)
 }
 
@@ -171,6 +173,21 @@ impl InKubernetes {
         }
     }
 
+    /// The agent that made the CiliumEndpoint may have gone on without it.
+    fn compare_agent(&mut self, agent: Option<&Endpoint>) {
+        let (Some(agent), Some(endpoint)) = (agent, self.endpoint.clone()) else { return };
+        let mut compare = |what: &str, ours: Option<String>, theirs: Option<String>| {
+            if let (Some(ours), Some(theirs)) = (ours, theirs)
+                && ours != theirs
+            {
+                self.differ(what, &[("agent", &ours), ("CiliumEndpoint", &theirs)]);
+            }
+        };
+        compare("endpoint", Some(agent.id.to_string()), endpoint.id.map(|id| id.to_string()));
+        compare("identity", agent.identity.map(|id| id.to_string()), endpoint.identity.map(|id| id.to_string()));
+        compare("state", agent.state.clone(), endpoint.state);
+    }
+
     fn is_unread(&self, resource: &str) -> bool {
         self.unread.iter().any(|unread| unread.resource.split('.').next() == Some(resource))
     }
@@ -195,4 +212,86 @@ fn addresses(state: &NetnsState) -> Vec<IpAddr> {
 
 fn parsed(texts: &[String]) -> Vec<IpAddr> {
     texts.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A node with one pod, `demo/web`, whose every source agrees.
+    fn node() -> Value {
+        let netns = |inode: u64, links: Value| {
+            let netns = json!({"inode": inode, "paths": [], "holders": [], "isHost": inode == 1});
+            json!({"netns": netns, "links": links, "nsids": [], "routes": [], "nexthops": [], "rules": [], "neighbours": []})
+        };
+        let address = json!({"address": "10.0.0.5", "prefixLength": 32, "family": "ipv4", "scope": "global"});
+        let eth0 =
+            json!({"ifindex": 2, "name": "eth0", "kind": "veth", "mtu": 1500, "state": "up", "addresses": [address]});
+        let pod = json!({"namespace": "demo", "name": "web", "uid": "u-1", "hostNetwork": false, "phase": "Running",
+            "conditions": [], "podIPs": ["10.0.0.5"], "containers": []});
+        let endpoint = json!({"namespace": "demo", "name": "web", "podUid": "u-1", "id": 157, "state": "ready",
+            "identity": 24105, "labels": ["k8s:app=web"], "addresses": ["10.0.0.5"], "containerId": "s-1"});
+        json!({
+            "hostname": "n", "collectedAt": "2026-11-24T00:00:00Z", "hostNetns": 1, "sources": [],
+            "workloads": [{"state": "running", "role": "container", "pid": 7, "netns": 2,
+                "pod": {"namespace": "demo", "name": "web", "uid": "u-1", "sandboxId": "s-1"}}],
+            "namespaces": [netns(1, json!([])), netns(2, json!([eth0]))],
+            "endpoints": [{"id": 157, "toldBy": "agent", "identity": 24105, "state": "ready", "pod": {"namespace": "demo", "name": "web"}}],
+            "kubernetes": {"server": "", "credentials": "", "nodeName": "n", "nodeNameFrom": "", "pods": [pod],
+                "askedAbout": ["demo/web"], "endpoints": [endpoint],
+                "slices": [{"slice": "s", "namespace": "demo", "name": "web", "identity": 24105, "addresses": ["10.0.0.5"]}],
+                "identities": [{"id": 24105, "labels": {"k8s:app": "web"}}]},
+        })
+    }
+
+    /// `WHAT: VALUE / VALUE` for each disagreement, after the change.
+    fn differing(change: impl Fn(&mut Value)) -> Vec<String> {
+        let mut node = node();
+        change(&mut node);
+        let node: Node = serde_json::from_value(node).unwrap();
+        let found = in_kubernetes(&node, node.workloads.first(), node.namespace(2).unwrap()).unwrap();
+        let line = |each: Disagreement| format!("{}: {} / {}", each.what, each.told[0].value, each.told[1].value);
+        found.disagreements.into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn each_source_that_tells_otherwise_is_named() {
+        assert_eq!(differing(|_| {}), [""; 0]);
+        for (pointer, value, said) in [
+            ("/kubernetes/pods", json!([]), "pod: running, pid 7 / no pod demo/web on this node"),
+            ("/kubernetes/pods/0/phase", json!("Succeeded"), "phase: running, pid 7 / Succeeded"),
+            ("/kubernetes/pods/0/podIPs", json!(["10.0.0.6"]), "addresses: 10.0.0.5 / 10.0.0.6"),
+            ("/kubernetes/pods/0/podIPs", json!([]), "addresses: 10.0.0.5 / none"),
+            ("/workloads/0/pod/uid", json!("u-0"), "uid: u-0 / u-1"),
+            ("/workloads/0/pod/sandboxId", json!("s-2"), "sandbox: s-2 / s-1"),
+            ("/kubernetes/endpoints/0/podUid", json!("u-0"), "uid: u-1 / u-0"),
+            ("/kubernetes/endpoints/0/addresses", json!(["10.0.0.6"]), "addresses: 10.0.0.5 / 10.0.0.6"),
+            ("/kubernetes/endpoints", json!([]), "CiliumEndpoint: Running / none of its name"),
+            ("/kubernetes/slices/0/identity", json!(7777), "identity: 24105 / 7777"),
+            ("/kubernetes/identities", json!([]), "identity: 24105 / none of that number"),
+            ("/kubernetes/identities/0/labels", json!({"k8s:app": "db"}), "labels: k8s:app=web / k8s:app=db"),
+            ("/endpoints/0/identity", json!(23990), "identity: 23990 / 24105"),
+            ("/endpoints/0/state", json!("regenerating"), "state: regenerating / ready"),
+            ("/endpoints/0/id", json!(158), "endpoint: 158 / 157"),
+        ] {
+            let found = differing(|node| *node.pointer_mut(pointer).unwrap() = value.clone());
+            assert_eq!(found, [said], "{pointer} {value}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_disagrees_with_nothing() {
+        for pointer in ["/kubernetes/endpoints", "/kubernetes/identities", "/kubernetes/pods", "/kubernetes/slices"] {
+            assert_eq!(differing(|node| *node.pointer_mut(pointer).unwrap() = Value::Null), [""; 0], "{pointer}");
+        }
+        assert_eq!(differing(|node| node["namespaces"][1]["links"] = json!([])), [""; 0], "the kernel was not read");
+        let mirror = |node: &mut Value| {
+            node["workloads"][0]["pod"]["uid"] = json!("hash");
+            node["kubernetes"]["pods"][0]["annotations"] = json!({"kubernetes.io/config.mirror": "hash"});
+        };
+        assert_eq!(differing(mirror), [""; 0], "a static pod has two uids");
+        assert_eq!(differing(|node| node["kubernetes"]["endpoints"][0]["identity"] = Value::Null), [""; 0]);
+    }
 }

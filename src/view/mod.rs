@@ -1,5 +1,6 @@
 //! What a command answers: pure functions from the model to the documents that `-o json` prints.
 
+pub mod cni;
 pub mod creation;
 pub mod disagreement;
 pub mod endpoint;

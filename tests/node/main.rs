@@ -6,6 +6,7 @@
 mod support;
 
 mod ambiguity;
+mod attachments;
 mod handles;
 mod networks;
 mod pods;

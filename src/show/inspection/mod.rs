@@ -1,6 +1,7 @@
 //! `podnet inspect` on one screen, from top to bottom: who, where, interfaces, routes, the rest, the sources; a file a
 //! section.
 
+mod cni;
 mod dns;
 mod interface;
 mod kube;
@@ -26,6 +27,7 @@ impl Show for Inspection {
         self.sysctls(page, out)?;
         self.sockets(page, out)?;
         self.dns(page, out)?;
+        self.cni(page, out)?;
         self.kubernetes(page, out)?;
         for problem in &self.problems {
             writeln!(out, "{} {}", page.bad("! not read:"), harmless(problem))?;

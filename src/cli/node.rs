@@ -1,0 +1,27 @@
+//! Reading the node with what lies in rooms above the collectors.
+
+use std::path::Path;
+use std::time::Instant;
+
+use crate::cni::{self, CACHE_ROOT};
+use crate::model::node::Node;
+use crate::model::source::{Answer, Asked, Status};
+
+/// What libcni's cache tells of attachments.
+pub fn add_attachments(node: &mut Node) {
+    let start = Instant::now();
+    let attachments = cni::evidence::attachments(Path::new(CACHE_ROOT));
+    node.attachments = told(node, "cni cache", start, attachments, |list| format!("{} attachments", list.len()));
+}
+
+/// Notes what a source answered, and gives what it told.
+fn told<T>(node: &mut Node, name: &str, start: Instant, answer: Answer<T>, count: impl Fn(&T) -> String) -> Option<T> {
+    let elapsed_ms = start.elapsed().as_secs_f64() * 1000.0;
+    let (status, detail, told) = match answer {
+        Answer::Present(told) => (Status::Present, count(&told), Some(told)),
+        Answer::Absent(why) => (Status::Absent, why, None),
+        Answer::Failed(why) => (Status::Failed, why, None),
+    };
+    node.sources.push(Asked { name: name.to_owned(), status, detail: Some(detail), elapsed_ms });
+    told
+}

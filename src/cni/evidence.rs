@@ -1,0 +1,91 @@
+//! What the CNI wrote down, as plain data to look at beside what the kernel shows.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::cache::{Cache, Cached, Entry};
+use super::result::AddResult;
+use crate::model::attachment::{AttachedAddress, AttachedInterface, AttachedRoute, Attachment};
+use crate::model::source::Answer;
+use crate::model::workload::Pod;
+
+/// Every attachment that libcni's cache under `root` tells of.
+pub fn attachments(root: &Path) -> Answer<Vec<Attachment>> {
+    if !root.join("results").is_dir() {
+        return Answer::Absent(format!("no {}", root.join("results").display()));
+    }
+    match Cache::open(root).entries() {
+        Ok(entries) => Answer::Present(entries.into_iter().map(attachment).collect()),
+        Err(error) => Answer::Failed(crate::collect::kernel::problem::chain(&error)),
+    }
+}
+
+fn attachment(entry: Entry) -> Attachment {
+    let mut attachment = Attachment {
+        file: entry.path.to_string_lossy().into_owned(),
+        since: entry.since.and_then(|since| Timestamp::try_from(since).ok()),
+        ..Attachment::default()
+    };
+    match entry.cached {
+        Ok(cached) => fill(&mut attachment, &cached),
+        Err(unclear) => attachment.problem = Some(crate::collect::kernel::problem::chain(&unclear)),
+    }
+    attachment
+}
+
+fn fill(attachment: &mut Attachment, cached: &Cached) {
+    attachment.network.clone_from(&cached.network);
+    attachment.container_id.clone_from(&cached.container_id);
+    attachment.ifname.clone_from(&cached.ifname);
+    attachment.netns.clone_from(&cached.netns);
+    attachment.pod = pod(cached);
+    if let Some(Ok(network)) = cached.network_then() {
+        attachment.plugins = network.plugins.iter().map(|plugin| plugin.kind.clone()).collect();
+        attachment.ipam = network.plugins.iter().find_map(|plugin| plugin.ipam()).map(str::to_owned);
+    }
+    match cached.add_result() {
+        Ok(result) => told(attachment, &result.unwrap_or_default()),
+        Err(invalid) => attachment.problem = Some(crate::collect::kernel::problem::chain(&invalid)),
+    }
+}
+
+fn told(attachment: &mut Attachment, result: &AddResult) {
+    let interface = |interface: &super::result::Interface| AttachedInterface {
+        name: interface.name.clone(),
+        mac: interface.mac.parse().ok(),
+        mtu: Some(interface.mtu).filter(|mtu| *mtu != 0),
+        in_sandbox: !interface.sandbox.is_empty(),
+    };
+    attachment.interfaces = result.interfaces.iter().map(interface).collect();
+    let named = |index: Option<i64>| {
+        let interface = result.interfaces.get(usize::try_from(index?).ok()?)?;
+        Some(interface.name.clone())
+    };
+    let address = |ip: &super::result::Ip| AttachedAddress {
+        address: ip.address,
+        gateway: ip.gateway,
+        interface: named(ip.interface),
+    };
+    attachment.addresses = result.ips.iter().map(address).collect();
+    let route = |route: &super::result::Route| AttachedRoute {
+        destination: route.dst,
+        gateway: route.gw,
+        mtu: Some(route.mtu).filter(|mtu| *mtu != 0),
+    };
+    attachment.routes = result.routes.iter().map(route).collect();
+}
+
+fn pod(cached: &Cached) -> Option<Pod> {
+    let arg = |name: &str| {
+        let found = cached.args.iter().find(|(key, value)| key == name && !value.is_empty());
+        found.map(|(_, value)| value.clone())
+    };
+    Some(Pod {
+        namespace: arg("K8S_POD_NAMESPACE")?,
+        name: arg("K8S_POD_NAME")?,
+        uid: arg("K8S_POD_UID"),
+        container: None,
+        sandbox_id: arg("K8S_POD_INFRA_CONTAINER_ID").or_else(|| Some(cached.container_id.clone())),
+    })
+}

@@ -1,0 +1,98 @@
+//! What was made for a container's interface, as those who made it wrote down: libcni's cache of ADD results.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::mac::Mac;
+use super::workload::Pod;
+
+/// One file of libcni's cache: the result of an ADD.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Attachment {
+    pub file: String,
+    /// When the file was written: the time of the ADD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    pub network: String,
+    pub container_id: String,
+    /// The name of the interface inside.
+    pub ifname: String,
+    /// Where the runtime had mounted the netns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub netns: Option<String>,
+    /// From `CNI_ARGS`, which kubelet's runtimes fill.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Pod>,
+    /// The types of the plugins that made it, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plugins: Vec<String>,
+    /// The type of the address plugin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipam: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<AttachedInterface>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<AttachedAddress>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<AttachedRoute>,
+    /// Why the file tells nothing of an attachment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachedInterface {
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// Whether it is the container's; else it is the host's.
+    pub in_sandbox: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachedAddress {
+    #[schemars(with = "String")]
+    pub address: IpNet,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
+    /// The interface that got it, where the result says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachedRoute {
+    #[schemars(with = "String")]
+    pub destination: IpNet,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+}
+
+impl Attachment {
+    /// Of the runtime's own doing, not of a network's: containerd and CRI-O keep one for `lo`.
+    pub fn is_loopback(&self) -> bool {
+        self.ifname == "lo"
+    }
+
+    /// Its interfaces inside.
+    pub fn inside(&self) -> impl Iterator<Item = &AttachedInterface> {
+        self.interfaces.iter().filter(|interface| interface.in_sandbox)
+    }
+
+    /// … and on the host.
+    pub fn on_host(&self) -> impl Iterator<Item = &AttachedInterface> {
+        self.interfaces.iter().filter(|interface| !interface.in_sandbox)
+    }
+}
