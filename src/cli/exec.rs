@@ -126,7 +126,8 @@ fn place(text: &str, options: &Options) -> Result<Place, Error> {
         });
         return Ok(Place { name: text.to_owned(), handle: Handle::open(Path::new(&path))?, pid });
     }
-    let survey = block_on(survey(options, target.depth()))?;
+    let options = Options { agent: target.is_of_agent(), ..options.clone() };
+    let survey = block_on(survey(&options, target.depth()))?;
     let pick = resolve(&survey.node, &target)?;
     let inode = pick.netns.ok_or_else(|| Error::Stopped { text: text.to_owned() })?;
     let handle = survey.handle(inode).and_then(|handle| handle.try_clone().ok());

@@ -1,5 +1,7 @@
 //! `podnet inspect`.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::node::add_attachments;
@@ -7,6 +9,7 @@ use super::{Common, Error, block_on};
 use crate::collect::options::Options;
 use crate::collect::survey::{Survey, survey};
 use crate::collect::{dns, runtime};
+use crate::ipam::{DEFAULT_ROOT, evidence, reader};
 use crate::show::Format;
 use crate::target::{Pick, Reading, Target, Unresolved, elsewhere, resolve};
 use crate::view::inspection::inspection;
@@ -16,11 +19,11 @@ use crate::view::kube::pod_of;
 ///
 /// TARGET is a container id (or a prefix), a name, docker://ID, containerd://ID, cri-o://ID, podman://ID,
 /// NAMESPACE/POD[/CONTAINER], a pod's name, a PID, a netns path or inode, an IP or MAC address, a host
-/// interface or its ifindex. Where a word means several things, say which: pid:, netns:, dev:, ifindex:, ip:,
-/// mac:, pod:, name:, container:.
+/// interface or its ifindex; beside a Cilium agent also ep:ID, cep:NAMESPACE/NAME or identity:ID. Where a word
+/// means several things, say which: pid:, netns:, dev:, ifindex:, ip:, mac:, pod:, name:, container:.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  podnet inspect 3f2a91c04d5e\n  podnet inspect default/web-0 -o json\n  podnet inspect dev:lxc4f1c0d77a2b1\n  podnet inspect 10.42.0.7 --runtime none"
+    after_help = "Examples:\n  podnet inspect 3f2a91c04d5e\n  podnet inspect default/web-0 -o json\n  podnet inspect dev:lxc4f1c0d77a2b1\n  podnet inspect 10.42.0.7 --runtime none\n  podnet inspect ep:157"
 )]
 pub struct Inspect {
     /// Whose network
@@ -50,6 +53,9 @@ impl Inspect {
             add_attachments(&mut survey.node);
             let pid = pick.workload.and_then(|index| survey.node.workloads.get(index)?.pid);
             let names = pid.map(|pid| dns::read(&options.proc_root, pid));
+            let (stores, asked) = evidence::stores(Path::new(reader::HOST_LOCAL_ROOT), Path::new(DEFAULT_ROOT));
+            survey.node.address_stores = stores;
+            survey.node.sources.extend(asked);
             Ok::<_, Error>(inspection(&survey.node, pick, names))
         })??;
         common.print(&document)?;
@@ -62,7 +68,7 @@ fn pick(survey: &Survey, target: &Target) -> Result<Pick, Unresolved> {
     resolve(&survey.node, target).or_else(|unresolved| {
         let netns = target.pid().and_then(|pid| survey.netns_of(pid));
         let found_nothing = matches!(unresolved, Unresolved::NotFound { .. });
-        netns.filter(|_| found_nothing).map(|_| Pick { workload: None, netns }).ok_or(unresolved)
+        netns.filter(|_| found_nothing).map(|_| Pick { netns, ..Pick::default() }).ok_or(unresolved)
     })
 }
 

@@ -67,6 +67,7 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
         attachments: None,
         kubernetes,
         sources,
+        ..Node::default()
     };
     let handles = found.into_iter().map(|each| (each.netns.inode, each.handle)).collect();
     let mut survey = Survey { node, handles, walk, kube };

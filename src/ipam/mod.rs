@@ -20,6 +20,7 @@ mod books;
 pub mod choose;
 mod config;
 mod error;
+pub mod evidence;
 mod ledger;
 pub mod lock;
 pub mod owner;

@@ -3,6 +3,7 @@
 //! Names in JSON are camelCase; a field that its source did not give is left out, never invented.
 
 pub mod address;
+pub mod address_store;
 pub mod agent;
 pub mod attachment;
 pub mod bpf;

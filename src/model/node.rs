@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::address_store::AddressStore;
 use super::agent::Agent;
 use super::attachment::Attachment;
 use super::endpoint::Endpoint;
@@ -35,6 +36,9 @@ pub struct Node {
     /// Where the API server was asked and answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<Kubernetes>,
+    /// Where they were read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub address_stores: Vec<AddressStore>,
     pub sources: Vec<Asked>,
 }
 

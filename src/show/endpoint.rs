@@ -104,7 +104,7 @@ fn who(endpoint: &Endpoint) -> Option<String> {
 }
 
 /// What the agent itself complains of.
-fn troubles(endpoint: &Endpoint) -> Vec<String> {
+pub(super) fn troubles(endpoint: &Endpoint) -> Vec<String> {
     let mut troubles = Vec::new();
     if let Some(change) = endpoint.log.first().filter(|change| change.is_bad()) {
         troubles.push(change.message.clone().unwrap_or_else(|| "the last step failed".to_owned()));
@@ -209,7 +209,7 @@ fn endpoint(endpoint: &Endpoint, page: &Page, out: &mut dyn Write) -> io::Result
 }
 
 /// Said of what is not the agent's word.
-fn told_by(who: ToldBy) -> Option<String> {
+pub(super) fn told_by(who: ToldBy) -> Option<String> {
     match who {
         ToldBy::Agent => None,
         ToldBy::StateDirectory => Some("from the agent's state directory".to_owned()),

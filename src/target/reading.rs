@@ -100,6 +100,14 @@ impl Target {
         })
     }
 
+    /// Whether only the Cilium agent can tell what it means.
+    pub fn is_of_agent(&self) -> bool {
+        let of_agent = |reading: &Reading| {
+            matches!(reading, Reading::Endpoint(_) | Reading::CiliumEndpoint { .. } | Reading::Identity(_))
+        };
+        self.readings.iter().all(of_agent)
+    }
+
     /// How deep the node must be read to find it.
     pub fn depth(&self) -> Depth {
         let depth = |reading: &Reading| match reading {

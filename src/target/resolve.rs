@@ -12,12 +12,14 @@ use crate::model::source::{Asked, Status};
 use crate::model::workload::{Role, State, Workload};
 
 /// What was found: a workload, a namespace, or both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pick {
     /// Index into `node.workloads`.
     pub workload: Option<usize>,
     /// Absent for a stopped container, which has none any more.
     pub netns: Option<Inode>,
+    /// Index into `node.endpoints`, where it was named by one.
+    pub endpoint: Option<usize>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +73,9 @@ pub fn resolve(node: &Node, target: &Target) -> Result<Pick, Unresolved> {
 fn same(node: &Node, one: Pick, other: Pick) -> bool {
     if one.workload.is_some() && other.workload.is_some() {
         return one.workload == other.workload;
+    }
+    if (one.netns, other.netns) == (None, None) && (one.workload, other.workload) == (None, None) {
+        return one.endpoint == other.endpoint;
     }
     let shared = one.netns.is_some() && one.netns == other.netns;
     shared && one.netns != Some(node.host_netns)
@@ -148,7 +153,12 @@ fn pods(node: &Node, namespace: Option<&str>, name: &str, container: Option<&str
         let exact = pod.name == name;
         let reason = if exact { "pod" } else { "pod name starts with it" };
         let spelling = format!("pod:{}/{}", pod.namespace, pod.name);
-        found.push(Match { pick: Pick { workload: Some(index), netns: main.netns }, exact, reason, spelling });
+        found.push(Match {
+            pick: Pick { workload: Some(index), netns: main.netns, ..Pick::default() },
+            exact,
+            reason,
+            spelling,
+        });
     }
     found
 }
@@ -157,7 +167,12 @@ fn process(node: &Node, pid: u32) -> Vec<Match> {
     let spelling = format!("pid:{pid}");
     if let Some(index) = node.workloads.iter().position(|workload| workload.pid == Some(pid)) {
         let netns = node.workloads.get(index).and_then(|workload| workload.netns);
-        return vec![Match { pick: Pick { workload: Some(index), netns }, exact: true, reason: "PID", spelling }];
+        return vec![Match {
+            pick: Pick { workload: Some(index), netns, ..Pick::default() },
+            exact: true,
+            reason: "PID",
+            spelling,
+        }];
     }
     let held =
         |state: &&NetnsState| state.netns.holders.iter().any(|holder| holder.pid == Some(pid) && holder.path.is_none());
@@ -167,7 +182,12 @@ fn process(node: &Node, pid: u32) -> Vec<Match> {
         let of_container = container(state)
             .and_then(|id| node.workloads.iter().position(|workload| workload.id.as_ref() == Some(&id)));
         let workload = of_container.or_else(|| inhabitant(node, state.netns.inode));
-        Match { pick: Pick { workload, netns: Some(state.netns.inode) }, exact: true, reason: "PID", spelling }
+        Match {
+            pick: Pick { workload, netns: Some(state.netns.inode), ..Pick::default() },
+            exact: true,
+            reason: "PID",
+            spelling,
+        }
     });
     found.into_iter().collect()
 }
@@ -209,13 +229,13 @@ fn devices(node: &Node, fits: impl Fn(&Link) -> bool, reason: &'static str) -> V
     found.collect()
 }
 
-/// An endpoint means the pod that it was made for: its sandbox, or what is at the other end of its interface.
+/// An endpoint means the pod that it was made for: its sandbox, or what is at the other end of its interface; itself
+/// where nothing of that is left.
 fn endpoints(node: &Node, fits: impl Fn(&Endpoint) -> bool, reason: &'static str) -> Vec<Match> {
-    let found = node.endpoints.iter().filter(|endpoint| fits(endpoint)).filter_map(|endpoint| {
-        let mut found = of_endpoint(node, endpoint)?;
-        found.spelling = format!("ep:{}", endpoint.id);
-        found.reason = reason;
-        Some(found)
+    let found = node.endpoints.iter().enumerate().filter(|(_, endpoint)| fits(endpoint)).map(|(index, endpoint)| {
+        let place = of_endpoint(node, endpoint).map(|found| found.pick).unwrap_or_default();
+        let pick = Pick { endpoint: Some(index), ..place };
+        Match { pick, exact: true, reason, spelling: format!("ep:{}", endpoint.id) }
     });
     found.collect()
 }
@@ -242,12 +262,22 @@ fn of_endpoint(node: &Node, endpoint: &Endpoint) -> Option<Match> {
 }
 
 fn of_workload(index: usize, workload: &Workload, exact: bool, reason: &'static str) -> Match {
-    Match { pick: Pick { workload: Some(index), netns: workload.netns }, exact, reason, spelling: spelling(workload) }
+    Match {
+        pick: Pick { workload: Some(index), netns: workload.netns, ..Pick::default() },
+        exact,
+        reason,
+        spelling: spelling(workload),
+    }
 }
 
 fn of_namespace(node: &Node, inode: Inode, reason: &'static str) -> Match {
     let workload = (inode != node.host_netns).then(|| inhabitant(node, inode)).flatten();
-    Match { pick: Pick { workload, netns: Some(inode) }, exact: true, reason, spelling: format!("netns:{inode}") }
+    Match {
+        pick: Pick { workload, netns: Some(inode), ..Pick::default() },
+        exact: true,
+        reason,
+        spelling: format!("netns:{inode}"),
+    }
 }
 
 /// The workload that stands for a namespace.
@@ -280,7 +310,8 @@ fn spelling(workload: &Workload) -> String {
 fn candidate(node: &Node, found: &Match) -> Candidate {
     let workload = found.pick.workload.and_then(|index| node.workloads.get(index));
     let netns = |inode| if inode == node.host_netns { "the host".to_owned() } else { format!("netns {inode}") };
-    let name = workload.map_or_else(|| found.pick.netns.map(netns).unwrap_or_default(), called);
+    let endpoint = found.pick.endpoint.and_then(|index| node.endpoints.get(index)?.called());
+    let name = workload.map(called).or(endpoint).or_else(|| found.pick.netns.map(netns)).unwrap_or_default();
     Candidate { spelling: found.spelling.clone(), name, reason: found.reason }
 }
 
@@ -437,7 +468,7 @@ mod tests {
             "docker://aaaa",
             "container:aaaaaaaa",
         ] {
-            assert_eq!(pick(text).unwrap(), Pick { workload: Some(0), netns: Some(10) }, "{text}");
+            assert_eq!(pick(text).unwrap(), Pick { workload: Some(0), netns: Some(10), ..Pick::default() }, "{text}");
         }
         assert_eq!(pick("default/web-0/envoy").unwrap().workload, Some(1));
         assert_eq!(pick("envoy").unwrap().workload, Some(1));
@@ -462,8 +493,8 @@ mod tests {
 
     #[test]
     fn stopped_and_processless_are_found() {
-        assert_eq!(pick("gone").unwrap(), Pick { workload: Some(6), netns: None });
-        assert_eq!(pick("/run/netns/left").unwrap(), Pick { workload: None, netns: Some(30) });
+        assert_eq!(pick("gone").unwrap(), Pick { workload: Some(6), netns: None, ..Pick::default() });
+        assert_eq!(pick("/run/netns/left").unwrap(), Pick { workload: None, netns: Some(30), ..Pick::default() });
     }
 
     #[test]

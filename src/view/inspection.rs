@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
 use super::cni::{Attached, attached};
+use super::inspected_endpoint::{self, InspectedEndpoint};
+use super::inspected_ipam::{self, InspectedIpam};
 use super::kube::{InKubernetes, in_kubernetes};
 use crate::model::dns::Dns;
 use crate::model::link::Link;
@@ -50,6 +52,12 @@ pub struct Inspection {
     /// Its attachments by libcni's cache, where that was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cni: Option<Vec<Attached>>,
+    /// Cilium's endpoint for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<InspectedEndpoint>,
+    /// Who gave it its addresses, where that can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipam: Option<InspectedIpam>,
     /// Of a pod, where the API server was asked and answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<InKubernetes>,
@@ -79,6 +87,8 @@ pub fn inspection(node: &Node, pick: Pick, dns: Option<Dns>) -> Inspection {
     let workload = pick.workload.and_then(|index| node.workloads.get(index)).cloned();
     let state = pick.netns.and_then(|inode| node.namespace(inode)).cloned().unwrap_or_default();
     let netns = pick.netns.map(|_| state.netns.clone());
+    let endpoint = pick.endpoint.and_then(|index| node.endpoints.get(index));
+    let endpoint = endpoint.or_else(|| node.endpoint_of(workload.as_ref(), pick.netns));
     Inspection {
         api_version: API_VERSION.to_owned(),
         kind: "Inspection".to_owned(),
@@ -88,6 +98,8 @@ pub fn inspection(node: &Node, pick: Pick, dns: Option<Dns>) -> Inspection {
         cni: attached(node, workload.as_ref(), &state),
         kubernetes: in_kubernetes(node, workload.as_ref(), &state),
         interfaces: interfaces(node, &state),
+        endpoint: endpoint.map(|endpoint| inspected_endpoint::inspected(node, endpoint, workload.as_ref(), &state)),
+        ipam: inspected_ipam::inspected(node, endpoint, workload.as_ref(), &state),
         workload,
         netns,
         routes: state.routes,

@@ -5,6 +5,8 @@ pub mod creation;
 pub mod disagreement;
 pub mod endpoint;
 pub mod gc;
+pub mod inspected_endpoint;
+pub mod inspected_ipam;
 pub mod inspection;
 pub mod ipam;
 pub mod kube;

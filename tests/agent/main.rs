@@ -7,5 +7,7 @@ mod support;
 
 mod endpoint;
 mod faults;
+mod inspect;
+mod pod;
 mod recordings;
 mod stand_in;

@@ -17,12 +17,10 @@ pub use client::{Client, Error};
 
 use super::kernel::problem::chain;
 use super::options::Options;
-use crate::model::agent::Agent;
+use crate::model::agent::{Agent, SOURCE};
 use crate::model::endpoint::{Endpoint, StatusChange};
 use crate::model::source::{Asked, Status};
 
-/// The name under «sources».
-pub const SOURCE: &str = "cilium agent";
 const SOCKET: &str = "/var/run/cilium/cilium.sock";
 
 /// What the agent told, with the line under «sources».

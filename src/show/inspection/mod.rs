@@ -3,6 +3,7 @@
 
 mod cni;
 mod dns;
+mod endpoint;
 mod interface;
 mod kube;
 mod netns;
@@ -27,6 +28,8 @@ impl Show for Inspection {
         self.sysctls(page, out)?;
         self.sockets(page, out)?;
         self.dns(page, out)?;
+        self.endpoint(page, out)?;
+        self.ipam(page, out)?;
         self.cni(page, out)?;
         self.kubernetes(page, out)?;
         for problem in &self.problems {
@@ -37,7 +40,8 @@ impl Show for Inspection {
 
     fn names(&self) -> Vec<String> {
         let netns = || self.netns.as_ref().map(|netns| format!("netns:{}", netns.inode));
-        self.workload.as_ref().and_then(spelling).or_else(netns).into_iter().collect()
+        let endpoint = || self.endpoint.as_ref().map(|found| format!("ep:{}", found.endpoint.id));
+        self.workload.as_ref().and_then(spelling).or_else(netns).or_else(endpoint).into_iter().collect()
     }
 }
 

@@ -15,7 +15,9 @@ impl Inspection {
     pub(super) fn netns(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
         let Some(netns) = &self.netns else {
             heading(page, out, "NETNS")?;
-            return writeln!(out, "  none any more: the container does not run");
+            let why =
+                if self.workload.is_some() { "the container does not run" } else { "nothing here is at its interface" };
+            return writeln!(out, "  none any more: {why}");
         };
         heading(page, out, &format!("NETNS  {}{}", netns.inode, if netns.is_host { "   the host's own" } else { "" }))?;
         flow(page, out, 2, &netns.paths)?;

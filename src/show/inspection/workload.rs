@@ -12,7 +12,11 @@ impl Inspection {
     pub(super) fn head(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
         let Some(workload) = &self.workload else {
             let host = self.netns.as_ref().is_some_and(|netns| netns.is_host);
-            let what = if host { "the host's own network namespace" } else { "a network namespace without a workload" };
+            let what = match (host, &self.netns) {
+                (true, _) => "the host's own network namespace",
+                (false, Some(_)) => "a network namespace without a workload",
+                (false, None) => "an endpoint without a workload",
+            };
             return writeln!(out, "{}   node {}", page.bold(what), harmless(&self.node));
         };
         let id = workload.id.as_deref().map(short).map(str::to_owned);
