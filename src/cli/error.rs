@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use serde_json::json;
 use unicode_width::UnicodeWidthStr;
 
 use super::terminal::say;
@@ -11,6 +10,7 @@ use crate::collect::cilium;
 use crate::model::source::{Asked, Status};
 use crate::show::{Format, harmless, harmless_json};
 use crate::target::{Candidate, Elsewhere, Unresolved, Unusable};
+use crate::view::error::{Choice, ErrorReport, Failure};
 use crate::{exec, flow, ipam, netns};
 
 const FAILED: u8 = 1;
@@ -82,9 +82,15 @@ impl Error {
         let hint = self.hint();
         let causes = self.causes();
         if *output == Format::Json {
-            let candidates: Vec<_> = self.candidates().iter().map(|candidate| json!({"spelling": candidate.spelling, "name": candidate.name, "reason": candidate.reason})).collect();
-            let error = json!({"code": self.code(), "message": self.to_string(), "causes": causes, "hint": hint, "candidates": candidates});
-            let _ = writeln!(io::stderr(), "{}", harmless_json(&json!({ "error": error }).to_string()));
+            let report = ErrorReport::new(Failure {
+                code: self.code().to_owned(),
+                message: self.to_string(),
+                causes,
+                hint,
+                candidates: self.candidates().iter().map(choice).collect(),
+            });
+            let json = serde_json::to_string(&report).unwrap_or_default();
+            let _ = writeln!(io::stderr(), "{}", harmless_json(&json));
         } else {
             say(format_args!("error: {}", harmless(&self.to_string())));
             for cause in causes {
@@ -204,4 +210,8 @@ impl Error {
             _ => None,
         }
     }
+}
+
+fn choice(candidate: &Candidate) -> Choice {
+    Choice { spelling: candidate.spelling.clone(), name: candidate.name.clone(), reason: candidate.reason.to_owned() }
 }

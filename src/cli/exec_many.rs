@@ -6,12 +6,12 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
-use serde_json::json;
 use unicode_width::UnicodeWidthStr;
 
 use super::Error;
 use super::exec::Place;
-use crate::show::{Format, harmless};
+use crate::show::{Format, harmless, harmless_json};
+use crate::view::exec::{Line, Stream};
 
 /// More at once would only wait for each other.
 const SIDE_BY_SIDE: usize = 32;
@@ -59,15 +59,15 @@ impl Lines<'_> {
     fn follow(&self, name: &str, mut child: Child) -> u8 {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         std::thread::scope(|scope| {
-            scope.spawn(|| stderr.map(|stderr| self.copy(name, "stderr", stderr, &mut std::io::stderr())));
+            scope.spawn(|| stderr.map(|stderr| self.copy(name, Stream::Stderr, stderr, &mut std::io::stderr())));
             if let Some(stdout) = stdout {
-                self.copy(name, "stdout", stdout, &mut std::io::stdout());
+                self.copy(name, Stream::Stdout, stdout, &mut std::io::stdout());
             }
         });
         child.wait().ok().and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
     }
 
-    fn copy(&self, name: &str, stream: &str, from: impl Read, to: &mut dyn Write) {
+    fn copy(&self, name: &str, stream: Stream, from: impl Read, to: &mut dyn Write) {
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
         while from.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
@@ -75,7 +75,9 @@ impl Lines<'_> {
             line.clear();
             let _one_at_a_time = self.gate.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             let written = if *self.format == Format::Json {
-                writeln!(to, "{}", json!({ "target": name, "stream": stream, "line": text }))
+                let line = Line { target: name.to_owned(), stream, line: text };
+                let json = serde_json::to_string(&line).unwrap_or_default();
+                writeln!(to, "{}", harmless_json(&json))
             } else {
                 let name = harmless(name);
                 let gap = self.width.saturating_sub(name.width()) + 2;

@@ -16,6 +16,7 @@ mod ipam;
 mod key;
 mod list;
 mod node;
+mod schema;
 mod signals;
 mod terminal;
 
@@ -63,6 +64,7 @@ enum Command {
     Delete(delete::Delete),
     Gc(gc::Gc),
     Ipam(ipam::Ipam),
+    Schema(schema::Schema),
     Completions(completions::Completions),
 }
 
@@ -187,6 +189,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Delete(delete) => delete.run(&cli.common),
         Command::Gc(gc) => gc.run(&cli.common),
         Command::Ipam(ipam) => ipam.run(&cli.common),
+        Command::Schema(schema) => schema.run(&cli.common),
         Command::Completions(completions) => completions.run(),
     };
     match result {

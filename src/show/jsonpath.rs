@@ -4,8 +4,10 @@ use std::io::{self, Write};
 use std::iter::Peekable;
 use std::str::Chars;
 
+use jsonpath_rust::parser::model::JpQuery;
+use jsonpath_rust::parser::{errors::JsonPathError, parse_json_path};
+use jsonpath_rust::query::js_path_process;
 use serde_json::Value;
-use serde_json_path::{JsonPath, ParseError};
 
 use super::harmless;
 
@@ -13,8 +15,8 @@ use super::harmless;
 const DEEPEST: usize = 32;
 
 /// A path that was understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Query(JsonPath);
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query(JpQuery);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
@@ -25,23 +27,23 @@ pub enum Unreadable {
     #[error("only one expression, without text or range around it: use jq to lay out several")]
     Template,
     #[error("{source}")]
-    Path { source: ParseError },
+    Path { source: Box<JsonPathError> },
 }
 
 impl std::str::FromStr for Query {
     type Err = Unreadable;
 
     fn from_str(text: &str) -> Result<Self, Unreadable> {
-        let path = JsonPath::parse(&standard(bare(text)?));
-        path.map(Self).map_err(|source| Unreadable::Path { source })
+        let path = parse_json_path(&standard(bare(text)?));
+        path.map(Self).map_err(|source| Unreadable::Path { source: Box::new(source) })
     }
 }
 
 impl Query {
     /// What the path leads to, one a line: text as it is, everything else as JSON.
     pub fn write(&self, document: &Value, out: &mut dyn Write) -> io::Result<()> {
-        for found in self.0.query(document) {
-            match found {
+        for found in js_path_process(&self.0, document).map_err(io::Error::other)? {
+            match found.val() {
                 Value::String(text) => writeln!(out, "{}", harmless(text))?,
                 other => writeln!(out, "{}", super::harmless_json(&other.to_string()))?,
             }

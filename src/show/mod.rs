@@ -11,6 +11,7 @@ mod ipam;
 mod jsonpath;
 mod list;
 mod page;
+mod schema;
 mod source;
 mod words;
 
@@ -22,7 +23,7 @@ pub use charset::{ascii, steady};
 pub use escape::{harmless, harmless_json};
 pub use page::{Page, sentence};
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Format {
     #[default]
     Table,

@@ -4,6 +4,8 @@ pub mod cni;
 pub mod creation;
 pub mod disagreement;
 pub mod endpoint;
+pub mod error;
+pub mod exec;
 pub mod gc;
 pub mod inspected_endpoint;
 pub mod inspected_ipam;
@@ -11,6 +13,7 @@ pub mod inspection;
 pub mod ipam;
 pub mod kube;
 pub mod list;
+pub mod schema;
 
 /// Of every document (`apiVersion`).
 pub const API_VERSION: &str = "podnet/v1";

@@ -61,3 +61,15 @@ fn what_is_not_there_or_more_than_one_is_told() {
     let names = agent.podnet().run(&["endpoint", "list", "-o", "name"]);
     assert_eq!(names.stdout, "ep:9\nep:49\nep:782\nep:1408\nep:2508\n");
 }
+
+#[test]
+fn a_shell_is_offered_the_endpoints() {
+    let agent = StandIn::recorded("k8s");
+    let offered = |words: &[&str]| {
+        let podnet = agent.podnet().env("PODNET_COMPLETE", "fish".into());
+        podnet.run(&[&["--", "podnet"], words].concat()).stdout
+    };
+    assert_eq!(offered(&["endpoint", "get", "140"]), "1408\tdemo/web1, ready\n");
+    assert_eq!(offered(&["inspect", "ep:140"]), "ep:1408\tdemo/web1, ready\n");
+    assert_eq!(offered(&["endpoint", "log", "demo/web1"]), "demo/web1\tendpoint 1408\n");
+}

@@ -9,3 +9,4 @@ mod support;
 
 mod completions;
 mod kept;
+mod schema;

@@ -6,6 +6,7 @@
 mod support;
 
 mod formats;
+mod schema;
 mod streams;
 mod usage;
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::podnet;
+use crate::support::schema;
 
 #[test]
 fn every_wrong_word_has_its_status() {
@@ -53,6 +54,7 @@ fn with_json_asked_for_errors_are_json() {
         let ran = podnet().run(args);
         assert_eq!(ran.status, *status, "podnet {args:?}: {}", ran.stderr);
         let error: Value = serde_json::from_str(&ran.stderr).unwrap_or_else(|_| panic!("{args:?}: {}", ran.stderr));
+        schema::check_as(&error, "Error");
         let error = error.get("error").unwrap();
         assert_eq!(error.get("code").unwrap(), code, "{args:?}");
         assert!(error.get("message").unwrap().as_str().is_some_and(|message| !message.is_empty()));

@@ -19,6 +19,7 @@ pub mod netns;
 pub mod podman;
 pub mod podnet;
 pub mod prerequisite;
+pub mod schema;
 pub mod scratch;
 pub mod shell;
 pub mod subnet;

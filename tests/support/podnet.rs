@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::schema;
+
 /// `$1` is the number of PLACE SOURCE pairs that follow; the rest is the command. In a mount namespace of its
 /// own it sees an empty /run, but for the mounted namespaces and a link at each place.
 const ON_NODE: &str = r#"
@@ -116,11 +118,14 @@ impl Podnet {
         Ran::new(output, begin.elapsed())
     }
 
-    /// The document that `args… -o json` prints.
+    /// The document that `args… -o json` prints, which has the shape that its kind promises.
     pub fn json(&self, args: &[&str]) -> Value {
         let ran = self.run(&[args, &["-o", "json"]].concat());
         assert_eq!(ran.status, 0, "podnet {args:?}: {}", ran.stderr);
-        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("podnet {args:?}: {error}\n{}", ran.stdout))
+        let document = serde_json::from_str(&ran.stdout);
+        let document = document.unwrap_or_else(|error| panic!("podnet {args:?}: {error}\n{}", ran.stdout));
+        schema::check(&document);
+        document
     }
 
     pub fn inspect(&self, target: &str) -> Value {

@@ -8,6 +8,7 @@ mod values;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap_complete::engine::{self, CompletionCandidate};
 
@@ -40,7 +41,8 @@ fn candidates(words: &[OsString]) -> Vec<CompletionCandidate> {
         Some(dashes) if dashes + 1 == before.len() => values::programs(typed),
         Some(_) => Vec::new(), // the arguments of another program
         None => {
-            let mut command = values::known(super::command());
+            let options = Arc::new(values::options(before));
+            let mut command = values::known(super::command(), &options);
             let folder = std::env::current_dir().ok();
             let index = before.len();
             engine::complete(&mut command, words.to_vec(), index, folder.as_deref()).unwrap_or_default()

@@ -1,47 +1,64 @@
 //! The values that arguments can have on this node.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Arg, Command};
+use clap::{Arg, Command, FromArgMatches};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 
-use crate::cli::block_on;
+use crate::cli::{Common, block_on};
+use crate::collect::cilium;
 use crate::collect::options::{Depth, Options};
 use crate::collect::survey::survey;
 use crate::ipam::{DEFAULT_ROOT, Store, reader};
+use crate::model::endpoint::Endpoint;
 use crate::model::node::Node;
 use crate::show::{Format, harmless};
 use crate::target::{depth_of, offers};
 
-/// A person waits for it with a finger on the key.
+/// How an endpoint is spelled where it could be something else.
+const ENDPOINT: &str = "ep:";
+/// For each source.
 const DEADLINE: Duration = Duration::from_millis(250);
 
-type Values = fn(&str) -> Vec<CompletionCandidate>;
+type Values = fn(&Options, &str) -> Vec<CompletionCandidate>;
 
 /// The command tree, with the values that its arguments can have.
-pub fn known(command: Command) -> Command {
+pub fn known(command: Command, options: &Arc<Options>) -> Command {
     let name = command.get_name().to_owned();
     let command = command.mut_args(|arg| match values_of(&name, &arg) {
-        Some(values) => arg.add(ArgValueCompleter::new(move |typed: &OsStr| matching(values, typed))),
+        Some(values) => {
+            let options = Arc::clone(options);
+            arg.add(ArgValueCompleter::new(move |typed: &OsStr| matching(values, &options, typed)))
+        }
         None => arg,
     });
-    command.mut_subcommands(known)
+    command.mut_subcommands(|command| known(command, options))
+}
+
+/// What the words so far say of where to ask, with a deadline that suits a person with a finger on the key.
+pub fn options(words: &[OsString]) -> Options {
+    let matches = crate::cli::command().ignore_errors(true).try_get_matches_from(words).ok();
+    let common = matches.and_then(|matches| Common::from_arg_matches(&matches).ok());
+    let options = common.and_then(|common| common.options().ok()).unwrap_or_default();
+    Options { timeout: DEADLINE, ..options }
 }
 
 /// By the names that arguments have in every command.
 fn values_of(command: &str, arg: &Arg) -> Option<Values> {
     Some(match (command, arg.get_id().as_str()) {
+        ("get" | "log", "target") => endpoints,
         (_, "target" | "targets") => targets,
         (_, "namespace") => namespaces,
-        (_, "output") => |_| described(&Format::WORDS),
-        (_, "runtime") => |_| described(&RUNTIMES),
+        (_, "output") => |_, _| described(&Format::WORDS),
+        (_, "runtime") => |_, _| described(&RUNTIMES),
         (_, "pool") | ("rm", "name") => pools,
-        ("show" | "release", "address") => |_| held().map(|(address, _)| address).collect(),
-        ("release", "container") => |_| held().filter_map(|(_, container)| container).collect(),
+        ("show" | "release", "address") => |_, _| held().map(|(address, _)| address).collect(),
+        ("release", "container") => |_, _| held().filter_map(|(_, container)| container).collect(),
         _ => return None,
     })
 }
@@ -49,9 +66,9 @@ fn values_of(command: &str, arg: &Arg) -> Option<Values> {
 const RUNTIMES: [(&str, &str); 5] =
     [("docker", ""), ("containerd", ""), ("cri-o", ""), ("podman", ""), ("none", "/proc alone")];
 
-fn matching(values: Values, typed: &OsStr) -> Vec<CompletionCandidate> {
+fn matching(values: Values, options: &Options, typed: &OsStr) -> Vec<CompletionCandidate> {
     let Some(typed) = typed.to_str() else { return Vec::new() };
-    let mut candidates = values(typed);
+    let mut candidates = values(options, typed);
     candidates.retain(|candidate| candidate.get_value().to_string_lossy().starts_with(typed));
     candidates
 }
@@ -65,8 +82,11 @@ fn described(words: &[(&str, &str)]) -> Vec<CompletionCandidate> {
     words.iter().map(|(word, note)| candidate(word, note)).collect()
 }
 
-fn targets(typed: &str) -> Vec<CompletionCandidate> {
-    let offered = node(depth_of(typed)).map(|node| offers(&node, typed)).unwrap_or_default();
+fn targets(options: &Options, typed: &str) -> Vec<CompletionCandidate> {
+    if typed.starts_with(ENDPOINT) {
+        return asked(options).iter().map(|endpoint| of_endpoint(endpoint, ENDPOINT)).collect();
+    }
+    let offered = node(options, depth_of(typed)).map(|node| offers(&node, typed)).unwrap_or_default();
     let mut candidates: Vec<_> = offered.iter().map(|offer| candidate(&offer.text, &offer.note)).collect();
     if typed.starts_with('/') {
         candidates.extend(PathCompleter::any().complete(OsStr::new(typed)));
@@ -74,22 +94,43 @@ fn targets(typed: &str) -> Vec<CompletionCandidate> {
     candidates
 }
 
-fn namespaces(_: &str) -> Vec<CompletionCandidate> {
-    let pods = node(Depth::Holders).map(|node| node.workloads).unwrap_or_default();
+/// By their ids, which are nobody else's where only endpoints are asked for, and by their pods.
+fn endpoints(options: &Options, typed: &str) -> Vec<CompletionCandidate> {
+    let word = if typed.starts_with(ENDPOINT) { ENDPOINT } else { "" };
+    let endpoints = asked(options);
+    let pods = endpoints.iter().filter_map(|endpoint| {
+        let pod = endpoint.pod.as_ref()?;
+        Some(candidate(&format!("{}/{}", pod.namespace, pod.name), &format!("endpoint {}", endpoint.id)))
+    });
+    endpoints.iter().map(|endpoint| of_endpoint(endpoint, word)).chain(pods).collect()
+}
+
+fn of_endpoint(endpoint: &Endpoint, word: &str) -> CompletionCandidate {
+    let pod = endpoint.pod.as_ref().map(|pod| format!("{}/{}", pod.namespace, pod.name));
+    let notes: Vec<String> = pod.into_iter().chain(endpoint.state.clone()).collect();
+    candidate(&format!("{word}{}", endpoint.id), &notes.join(", "))
+}
+
+fn asked(options: &Options) -> Vec<Endpoint> {
+    let asking = async { tokio::time::timeout(DEADLINE, cilium::ask_endpoints(options)).await };
+    block_on(asking).ok().and_then(Result::ok).map(|told| told.endpoints).unwrap_or_default()
+}
+
+fn namespaces(options: &Options, _: &str) -> Vec<CompletionCandidate> {
+    let pods = node(options, Depth::Holders).map(|node| node.workloads).unwrap_or_default();
     let names: BTreeSet<_> = pods.into_iter().filter_map(|workload| Some(workload.pod?.namespace)).collect();
     names.iter().map(|name| candidate(name, "")).collect()
 }
 
-fn node(depth: Depth) -> Option<Node> {
-    let options = Options { timeout: DEADLINE, ..Options::default() };
-    block_on(survey(&options, depth)).ok().map(|survey| survey.node)
+fn node(options: &Options, depth: Depth) -> Option<Node> {
+    block_on(survey(options, depth)).ok().map(|survey| survey.node)
 }
 
 fn root() -> PathBuf {
     std::env::var_os("PODNET_ROOT").map_or_else(|| DEFAULT_ROOT.into(), PathBuf::from)
 }
 
-fn pools(_: &str) -> Vec<CompletionCandidate> {
+fn pools(_: &Options, _: &str) -> Vec<CompletionCandidate> {
     let pools = Store::open(&root()).pools().unwrap_or_default();
     pools.iter().map(|pool| candidate(&pool.name, "")).collect()
 }

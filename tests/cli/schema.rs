@@ -1,0 +1,61 @@
+//! Every kind of document, printed and held against its schema.
+
+use std::collections::BTreeSet;
+
+use podnet::view::schema::KINDS;
+use serde_json::Value;
+
+use super::own_pid;
+use crate::support::podnet::Podnet;
+use crate::support::schema::check_as;
+use crate::support::scratch::Scratch;
+
+/// What needs more than a node: `Podnet::json` holds it against its schema in the tests that have that.
+const ELSEWHERE: [&str; 6] = ["Creation", "Deletion", "EndpointList", "Endpoint", "EndpointLog", "Leftovers"];
+
+#[test]
+fn every_kind_is_as_its_schema_says() {
+    let scratch = Scratch::new();
+    let podnet = Podnet::default().env("PODNET_ROOT", scratch.text("store"));
+    let own = own_pid();
+    let documents: &[(&str, &[&str])] = &[
+        ("List", &["list", "--runtime", "none"]),
+        ("Inspection", &["inspect", &own, "--runtime", "none"]),
+        ("Inspection", &["inspect", "pid:1", "--runtime", "none"]),
+        ("PoolList", &["ipam"]),
+        ("PoolList", &["ipam", "pool", "add", "blue", "10.7.0.0/24"]),
+        ("AddressList", &["ipam", "list"]),
+        ("Address", &["ipam", "show", "10.7.0.7"]),
+        ("Released", &["ipam", "release", "10.7.0.7"]),
+        ("KindList", &["schema"]),
+        ("Line", &["exec", &own, "-t", &own, "--", "echo", "one line"]),
+        ("Error", &["inspect", "pid:x"]),
+    ];
+    let mut seen = BTreeSet::new();
+    for (kind, args) in documents {
+        let ran = podnet.run(&[&["-o", "json"], *args].concat());
+        let text = if *kind == "Error" { &ran.stderr } else { &ran.stdout };
+        for document in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
+            let document = document.unwrap_or_else(|error| panic!("podnet {args:?}: {error}: {ran:?}"));
+            check_as(&document, kind);
+            seen.insert(*kind);
+        }
+    }
+    let unseen = KINDS.iter().map(|kind| kind.name).filter(|name| !seen.contains(name) && !ELSEWHERE.contains(name));
+    assert_eq!(unseen.collect::<Vec<_>>(), [""; 0], "no command here prints them");
+}
+
+#[test]
+fn a_schema_can_be_printed_as_anything() {
+    for (args, beginning) in [
+        (&["schema", "List"][..], "{"),
+        (&["schema", "list", "-o", "yaml"], "$defs:"),
+        (&["schema", "List", "-o", "jsonpath={.title}"], "List\n"),
+        (&["schema", "-o", "name"], "List\nInspection\n"),
+    ] {
+        let ran = super::podnet().run(args);
+        assert!(ran.status == 0 && ran.stdout.starts_with(beginning), "podnet {args:?}: {ran:?}");
+    }
+    let ran = super::podnet().run(&["schema", "Lits"]);
+    assert!(ran.status == 2 && ran.stderr.contains("a similar value exists: 'List'"), "{}", ran.stderr);
+}
