@@ -65,6 +65,8 @@ pub enum Error {
     Create(#[from] Box<flow::Failed>),
     #[error(transparent)]
     Pool(#[from] ipam::choose::NoMatch),
+    #[error("cannot {what}")]
+    Demo { what: &'static str, source: io::Error },
     #[error("cannot start the async runtime")]
     Start { source: io::Error },
     #[error("cannot write the answer")]

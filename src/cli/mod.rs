@@ -1,10 +1,12 @@
 //! The command line: one file a subcommand, its arguments and the wiring of collect → view → show.
 
 mod attachment;
+mod bench;
 mod complete;
 mod completions;
 mod create;
 mod delete;
+mod demo;
 mod endpoint;
 mod error;
 mod exec;
@@ -63,6 +65,8 @@ enum Command {
     Create(create::Create),
     Delete(delete::Delete),
     Gc(gc::Gc),
+    Bench(bench::Bench),
+    Demo(demo::Demo),
     Ipam(ipam::Ipam),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -188,6 +192,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Create(create) => create.run(&cli.common),
         Command::Delete(delete) => delete.run(&cli.common),
         Command::Gc(gc) => gc.run(&cli.common),
+        Command::Bench(bench) => bench.run(&cli.common),
+        Command::Demo(demo) => demo.run(&cli.common),
         Command::Ipam(ipam) => ipam.run(&cli.common),
         Command::Schema(schema) => schema.run(&cli.common),
         Command::Completions(completions) => completions.run(),

@@ -1,5 +1,6 @@
 //! How a person sees an answer. The only room that knows about width, colour and tables.
 
+mod bench;
 mod charset;
 pub mod creation;
 mod disagreement;
