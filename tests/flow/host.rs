@@ -25,9 +25,15 @@ impl Host {
     }
 
     pub fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = self.on_terminal(program, args);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// A command whose standard input whoever starts it gives.
+    pub fn on_terminal(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(args).env("PODNET_ROOT", self.scratch.join("store")).env("PODNET_RUN", self.scratch.join("run"));
-        command.stdin(Stdio::null());
         command
     }
 

@@ -7,4 +7,6 @@ mod support;
 
 mod crash;
 mod create;
+mod demo;
+mod dialogue;
 mod host;

@@ -1,5 +1,6 @@
 //! Namespaces that are mounted somewhere: `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
@@ -15,19 +16,52 @@ pub struct NetnsMount {
     pub path: PathBuf,
 }
 
-/// The netns mounts in the mount namespace of `process` (a PID, or `self`).
+/// The netns mounts in the mount namespace of `process` (a PID, or `self`), but for those that another mount hides.
 pub fn mounted_netns(root: &Path, process: &str) -> Vec<NetnsMount> {
     let table = fs::read(root.join(process).join("mountinfo")).unwrap_or_default();
-    table.split(|byte| *byte == b'\n').filter_map(parse).collect()
+    let mounts: Vec<Mount> = table.split(|byte| *byte == b'\n').filter_map(parse).collect();
+    let by_id: HashMap<u32, &Mount> = mounts.iter().map(|mount| (mount.id, mount)).collect();
+    // A netns is a file: it covers nothing.
+    let folders: Vec<&Mount> = mounts.iter().filter(|mount| mount.inode.is_none()).collect();
+    let netns = |mount: &Mount| {
+        let found = NetnsMount { inode: mount.inode?, path: mount.path.clone() };
+        (!is_hidden(mount, &folders, &by_id)).then_some(found)
+    };
+    mounts.iter().filter_map(netns).collect()
+}
+
+struct Mount {
+    id: u32,
+    parent: u32,
+    path: PathBuf,
+    /// Of a netns.
+    inode: Option<Inode>,
+}
+
+/// Whether the way to a mount ends at another one before: in the mount that it, or one of those it lies in, is
+/// mounted on, another is mounted further up the path.
+fn is_hidden(mount: &Mount, folders: &[&Mount], by_id: &HashMap<u32, &Mount>) -> bool {
+    let (mut below, mut steps) = (mount, 0);
+    while let Some(above) = by_id.get(&below.parent).filter(|_| steps < by_id.len()) {
+        let first = |other: &&&Mount| {
+            other.parent == above.id && other.path != below.path && below.path.starts_with(&other.path)
+        };
+        if folders.iter().any(|other| first(&other)) {
+            return true;
+        }
+        (below, steps) = (above, steps + 1);
+    }
+    false
 }
 
 /// `36 35 0:4 net:[4026532281] /run/netns/x rw shared:1 - nsfs nsfs rw`.
-fn parse(line: &[u8]) -> Option<NetnsMount> {
+fn parse(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ');
-    let root = std::str::from_utf8(fields.nth(3)?).ok()?;
-    let inode = inode_in(root, "net")?;
+    let mut text = || fields.next().and_then(|field| std::str::from_utf8(field).ok());
+    let (id, parent) = (text()?.parse().ok()?, text()?.parse().ok()?);
+    let inode = fields.nth(1).and_then(|root| inode_in(std::str::from_utf8(root).ok()?, "net"));
     let path = PathBuf::from(OsString::from_vec(unescape(fields.next()?)));
-    Some(NetnsMount { inode, path })
+    Some(Mount { id, parent, path, inode })
 }
 
 /// Space, tab, newline and backslash stand as three octal digits.
@@ -50,12 +84,35 @@ fn octal(digits: &[u8]) -> Option<u8> {
 mod tests {
     use super::*;
 
+    fn found(table: &str) -> Vec<NetnsMount> {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("self")).unwrap();
+        fs::write(root.path().join("self/mountinfo"), table).unwrap();
+        mounted_netns(root.path(), "self")
+    }
+
     #[test]
     fn reads_a_netns_mount_and_nothing_else() {
-        let line = br"36 35 0:4 net:[4026532281] /run/netns/a\040b\134 rw shared:1 - nsfs nsfs rw";
-        assert_eq!(parse(line), Some(NetnsMount { inode: 4026532281, path: r"/run/netns/a b\".into() }));
+        let line = r"36 35 0:4 net:[4026532281] /run/netns/a\040b\134 rw shared:1 - nsfs nsfs rw";
+        assert_eq!(found(line), [NetnsMount { inode: 4026532281, path: r"/run/netns/a b\".into() }]);
         for other in ["22 28 0:20 / /sys rw - sysfs sysfs rw", "36 35 0:4 mnt:[1] /x rw - nsfs nsfs rw", "", "1 2 3"] {
-            assert_eq!(parse(other.as_bytes()), None, "{other}");
+            assert_eq!(found(other), [], "{other}");
+        }
+    }
+
+    #[test]
+    fn a_mount_that_is_mounted_over_leads_nowhere() {
+        let netns = "36 30 0:4 net:[7] /run/netns/x rw - nsfs nsfs rw\n";
+        let below = "28 1 8:1 / / rw - ext4 vda rw\n30 28 0:30 / /run rw - tmpfs tmpfs rw\n";
+        assert_eq!(found(&format!("{below}{netns}")).len(), 1);
+        for cover in ["40 30 0:40 / /run rw", "40 30 0:40 / /run/netns rw", "40 28 0:40 / / rw"] {
+            assert_eq!(found(&format!("{below}{netns}{cover} - tmpfs tmpfs rw")), [], "{cover}");
+        }
+        let again = "40 28 0:40 / /run rw - tmpfs tmpfs rw\n41 40 0:4 net:[8] /run/netns/x rw - nsfs nsfs rw\n";
+        let old = "28 1 8:1 / / rw - ext4 vda rw\n31 28 8:1 /run/netns /run/netns rw - ext4 vda rw\n36 31 0:4 net:[7] /run/netns/x rw - nsfs nsfs rw\n";
+        assert_eq!(found(&format!("{old}{again}")), [NetnsMount { inode: 8, path: "/run/netns/x".into() }]);
+        for beside in ["40 28 0:40 / /sys rw", "40 30 0:40 / /run/lock rw", "40 30 0:40 / /run/net rw"] {
+            assert_eq!(found(&format!("{below}{netns}{beside} - tmpfs tmpfs rw")).len(), 1, "{beside}");
         }
     }
 }
