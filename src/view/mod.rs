@@ -1,7 +1,7 @@
 //! What a command answers: pure functions from the model to the documents that `-o json` prints.
 
-pub mod cni;
 pub mod bench;
+pub mod cni;
 pub mod creation;
 pub mod disagreement;
 pub mod endpoint;
