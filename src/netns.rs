@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
@@ -126,7 +127,7 @@ impl Handle {
             Err(refused) => refused,
         };
         let Ok(owner) = self.owner_user_ns() else { return Err(refused) };
-        if nix::sched::setns(owner, CloneFlags::CLONE_NEWUSER).is_err() {
+        if enter_user_ns(&owner).is_err() {
             return Err(refused);
         }
         self.enter()
@@ -140,6 +141,23 @@ impl Handle {
                 std::thread::Builder::new().spawn_scoped(scope, visit).map_err(|source| Error::Thread { source })?;
             thread.join().unwrap_or(Err(Error::Died { inode: self.inode }))
         })
+    }
+}
+
+/// EINVAL says that there are other threads; those that were told to end, or were joined, are counted for a moment
+/// longer. It also says that the process is in there already, which then is of no help.
+fn enter_user_ns(owner: &OwnedFd) -> nix::Result<()> {
+    const MOMENT: Duration = Duration::from_secs(2);
+    let own = nix::sys::stat::stat("/proc/self/ns/user")?;
+    if nix::sys::stat::fstat(owner)?.st_ino == own.st_ino {
+        return Err(Errno::EPERM);
+    }
+    let begin = Instant::now();
+    loop {
+        match nix::sched::setns(owner, CloneFlags::CLONE_NEWUSER) {
+            Err(Errno::EINVAL) if begin.elapsed() < MOMENT => std::thread::sleep(Duration::from_millis(1)),
+            outcome => return outcome,
+        }
     }
 }
 

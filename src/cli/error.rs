@@ -3,12 +3,10 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use unicode_width::UnicodeWidthStr;
-
 use super::terminal::say;
 use crate::collect::cilium;
 use crate::model::source::{Asked, Status};
-use crate::show::{Format, harmless, harmless_json};
+use crate::show::{Format, columns, harmless, harmless_json};
 use crate::target::{Candidate, Elsewhere, Unresolved, Unusable};
 use crate::view::error::{Choice, ErrorReport, Failure};
 use crate::{exec, flow, ipam, netns};
@@ -36,6 +34,8 @@ pub enum Error {
     Usage { message: String },
     #[error("cannot tell which workload to run the command in")]
     NoTarget { candidates: Vec<Candidate> },
+    #[error("no workload here has a network of its own")]
+    NothingRuns,
     #[error("«{text}» has no network any more: it does not run")]
     Stopped { text: String },
     #[error("the netns of «{text}» could not be opened")]
@@ -98,12 +98,12 @@ impl Error {
             for cause in causes {
                 say(format_args!("  caused by: {}", harmless(&cause)));
             }
-            for candidate in self.candidates() {
-                let (spelling, name) = (harmless(&candidate.spelling), harmless(&candidate.name));
-                let gap = |text: &str, width: usize| " ".repeat(width.saturating_sub(text.width()));
-                let (one, two) = (gap(&spelling, 32), gap(&name, 24));
-                say(format_args!("  {spelling}{one}  {name}{two}  ({})", candidate.reason));
-            }
+            let mut rows = Vec::new();
+            let row = |candidate: &Candidate| {
+                vec![candidate.spelling.clone(), candidate.name.clone(), format!("({})", candidate.reason)]
+            };
+            let _ = columns(&mut rows, 2, &self.candidates().iter().map(row).collect::<Vec<_>>());
+            String::from_utf8_lossy(&rows).lines().for_each(say);
             if let Some(hint) = hint {
                 say(format_args!("hint: {}", harmless(&hint)));
             }
@@ -138,6 +138,7 @@ impl Error {
             | Error::Identity(_) => USAGE,
             Error::Unresolved(Unresolved::NotFound { .. })
             | Error::Elsewhere(_)
+            | Error::NothingRuns
             | Error::Stopped { .. }
             | Error::NoEndpoint { .. } => NOT_FOUND,
             Error::Unresolved(Unresolved::Ambiguous { .. }) | Error::NoTarget { .. } => AMBIGUOUS,
@@ -192,7 +193,9 @@ impl Error {
                 } else {
                     format!("did you mean {}?", nearest.join(", "))
                 };
-                Some(format!("{near} (asked: {})", names.join(", ")))
+                let hidden = asked.iter().any(|source| source.name == "proc" && source.status == Status::Failed);
+                let more = if hidden { "; as root there is more to see" } else { "" };
+                Some(format!("{near} (asked: {}){more}", names.join(", ")))
             }
             Error::Elsewhere(Elsewhere::OtherNode { node, .. }) => Some(format!("run podnet on {node}")),
             Error::Elsewhere(Elsewhere::Several { .. }) => {
@@ -205,6 +208,7 @@ impl Error {
                 Some("not a Cilium node? else name the agent's socket: --agent-socket, or CILIUM_SOCK".to_owned())
             }
             Error::NoEndpoint { .. } => Some("podnet endpoint list shows those it has".to_owned()),
+            Error::NothingRuns => Some("podnet list --all shows what there is".to_owned()),
             Error::NoTarget { .. } => Some("name one: podnet exec TARGET -- CMD, or set PODNET_TARGET".to_owned()),
             _ if self.status() == PERMISSION => {
                 Some("run as root, or with CAP_SYS_ADMIN and CAP_SYS_PTRACE".to_owned())

@@ -11,6 +11,7 @@ mod endpoint;
 mod error;
 mod exec;
 mod exec_many;
+mod exec_place;
 mod face;
 mod gc;
 mod inspect;

@@ -22,7 +22,7 @@ use serde::Serialize;
 
 pub use charset::{ascii, steady};
 pub use escape::{harmless, harmless_json};
-pub use page::{Page, sentence};
+pub use page::{Page, columns, sentence};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Format {

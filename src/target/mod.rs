@@ -10,4 +10,4 @@ pub use elsewhere::{Elsewhere, elsewhere};
 pub use endpoint::{candidate_of_endpoint, endpoints};
 pub use offer::{Offer, depth_of, offers};
 pub use reading::{Reading, Target, Unusable};
-pub use resolve::{Candidate, Pick, Unresolved, candidate_of, resolve};
+pub use resolve::{Candidate, Pick, Unresolved, candidate_of, inhabitant, resolve};

@@ -63,7 +63,8 @@ pub fn resolve(node: &Node, target: &Target) -> Result<Pick, Unresolved> {
         [] => Err(not_found(node, target)),
         [one] => Ok(one.pick),
         several => {
-            let candidates = several.iter().map(|found| candidate(node, found)).collect();
+            let mut candidates: Vec<Candidate> = several.iter().map(|found| candidate(node, found)).collect();
+            candidates.sort_by(|one, other| (&one.name, &one.spelling).cmp(&(&other.name, &other.spelling)));
             Err(Unresolved::Ambiguous { text: target.text.clone(), candidates })
         }
     }
@@ -124,8 +125,12 @@ fn containers(node: &Node, runtime: Option<&str>, id: &str) -> Vec<Match> {
         .collect()
 }
 
+/// Plain containerd lets the user choose the id, which is then the only name.
 fn names(node: &Node, name: &str) -> Vec<Match> {
-    let named = |workload: &Workload| workload.name.as_deref() == Some(name) && workload.role != Role::Process;
+    let called = |word: &Option<String>| word.as_deref() == Some(name);
+    let named = |workload: &Workload| {
+        workload.role != Role::Process && (called(&workload.name) || workload.name.is_none() && called(&workload.id))
+    };
     let found = node.workloads.iter().enumerate().filter(|(_, workload)| named(workload));
     found.map(|(index, workload)| of_workload(index, workload, true, "name")).collect()
 }
@@ -281,7 +286,7 @@ fn of_namespace(node: &Node, inode: Inode, reason: &'static str) -> Match {
 }
 
 /// The workload that stands for a namespace.
-fn inhabitant(node: &Node, inode: Inode) -> Option<usize> {
+pub fn inhabitant(node: &Node, inode: Inode) -> Option<usize> {
     foremost(node, |workload| workload.netns == Some(inode))
 }
 

@@ -141,4 +141,8 @@ fn a_container_of_plain_containerd() {
     assert_eq!(item["state"], "running");
     let pid = item["workload"]["pid"].as_u64().unwrap().try_into().unwrap();
     assert_eq!(item["netns"]["inode"], facts::netns(pid));
+    // Here the user chooses the id.
+    for handle in ["plain", "name:plain", "container:plain", "containerd://plain"] {
+        assert_eq!(on_containerd(containerd.socket()).inspect(handle)["workload"]["id"], "plain", "{handle}");
+    }
 }

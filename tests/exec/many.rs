@@ -1,0 +1,55 @@
+//! One command in several namespaces, side by side.
+
+use serde_json::Value;
+
+use crate::node::alone;
+use crate::resident::{Resident, podnet, text};
+use crate::support::prerequisite;
+
+#[test]
+fn several_targets_are_named_and_the_worst_status_wins() {
+    let (Some(one), Some(other)) = (Resident::start(), Resident::start()) else { return };
+    let script = format!(
+        "echo here; readlink /proc/self/ns/net >&2; [ \"$(readlink /proc/self/ns/net)\" = \"$(readlink /proc/{}/ns/net)\" ] || exit 9",
+        one.pid()
+    );
+    let ran = podnet(&["exec", "-o", "json", "-t", &one.pid(), "-t", &other.pid(), "--", "sh", "-c", &script]);
+    assert_eq!(ran.status.code(), Some(9));
+    let stdout = text(&ran.stdout);
+    let lines: Vec<serde_json::Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut targets: Vec<&str> = lines.iter().map(|line| line["target"].as_str().unwrap()).collect();
+    targets.sort_unstable();
+    let mut pids = [one.pid(), other.pid()];
+    pids.sort_unstable();
+    assert_eq!(targets, pids);
+    assert!(lines.iter().all(|line| line["line"] == "here" && line["stream"] == "stdout"));
+}
+
+#[test]
+fn all_are_those_that_have_a_network_of_their_own() {
+    if !prerequisite::root_and(&["ip", "unshare"]) {
+        return;
+    }
+    let podnet = alone(&["alpha", "beta"]);
+    let arguments = ["exec", "--all", "--runtime", "none", "--", "sh", "-c", "ls /sys/class/net | grep a$"];
+    let ran = podnet.run(&arguments);
+    let mut lines: Vec<&str> = ran.stdout.lines().collect();
+    lines.sort_unstable();
+    assert_eq!((ran.status, lines), (0, vec!["alpha  alpha", "beta   beta"]), "{}", ran.stderr);
+    let ran = podnet.run(&[&arguments[..2], &["-o", "json"], &arguments[2..]].concat());
+    for line in ran.stdout.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert!(line["target"].as_str().unwrap().starts_with("pid:"), "{line}");
+    }
+    let nobody = alone(&[]).run(&["exec", "--all", "--runtime", "none", "--", "true"]);
+    assert_eq!(nobody.status, 3, "{nobody:?}");
+}
+
+#[test]
+fn the_signal_that_ended_one_counts_as_shells_count_it() {
+    let (Some(one), Some(other)) = (Resident::start(), Resident::start()) else { return };
+    let script =
+        format!("[ \"$(readlink /proc/self/ns/net)\" = \"$(readlink /proc/{}/ns/net)\" ] || kill -TERM $$", one.pid());
+    let ran = podnet(&["exec", "-t", &one.pid(), "-t", &other.pid(), "--", "sh", "-c", &script]);
+    assert_eq!(ran.status.code(), Some(128 + 15), "{}", text(&ran.stderr));
+}

@@ -1,0 +1,39 @@
+//! Where the target comes from when the command line names none.
+
+use std::process::Command;
+
+use crate::node::alone;
+use crate::resident::{PODNET, Resident, podnet, text};
+use crate::support::prerequisite;
+
+#[test]
+fn the_target_may_come_from_the_environment_and_may_be_missing() {
+    let Some(resident) = Resident::start() else { return };
+    let ran = Command::new(PODNET)
+        .args(["exec", "--", "ip", "-o", "link"])
+        .env("PODNET_TARGET", resident.pid())
+        .output()
+        .unwrap();
+    assert!(text(&ran.stdout).contains("inside0"));
+    let ran = podnet(&["exec", "no-such-target", "--", "true"]);
+    assert_eq!(ran.status.code(), Some(3), "{}", text(&ran.stderr));
+    let ran = podnet(&["exec", "/dev/null", "--", "true"]);
+    assert_eq!(ran.status.code(), Some(1), "{}", text(&ran.stderr));
+}
+
+#[test]
+fn the_only_candidate_is_taken_and_of_several_none() {
+    if !prerequisite::root_and(&["ip", "unshare"]) {
+        return;
+    }
+    let run = |names: &[&str]| alone(names).run(&["exec", "--runtime", "none", "--", "ip", "-br", "link"]);
+    let only = run(&["alpha"]);
+    assert_eq!(only.status, 0, "{only:?}");
+    assert!(only.stdout.contains("alpha"), "{only:?}");
+    let several = run(&["beta", "alpha"]);
+    assert_eq!((several.status, several.stdout.as_str()), (4, ""), "{several:?}");
+    let (alpha, beta) = (several.stderr.find("alpha").unwrap(), several.stderr.find("beta").unwrap());
+    assert!(alpha < beta, "by name: {}", several.stderr);
+    let none = run(&[]);
+    assert_eq!(none.status, 3, "{none:?}");
+}
