@@ -156,12 +156,20 @@ impl Common {
 
 /// The async runtime, on this thread, for the commands that ask daemons.
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Error> {
+    room_for_runtime().map_err(|source| Error::Start { source })?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|source| Error::Start { source })?;
     let result = runtime.block_on(work);
     // A daemon that never answered must not keep us.
     runtime.shutdown_background();
     Ok(result)
+}
+
+/// Whether as many descriptors can be opened as the async runtime needs to start: it panics when it has not got them.
+fn room_for_runtime() -> std::io::Result<()> {
+    const NEEDED: usize = 16;
+    let opened: std::io::Result<Vec<_>> = (0..NEEDED).map(|_| std::fs::File::open("/dev/null")).collect();
+    opened.map(drop)
 }
 
 /// Every command with its arguments, as clap knows them.

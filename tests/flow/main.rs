@@ -9,4 +9,5 @@ mod crash;
 mod create;
 mod demo;
 mod dialogue;
+mod faults;
 mod host;
