@@ -7,7 +7,7 @@ use super::{Common, Error, block_on};
 use crate::collect::cilium;
 use crate::collect::options::{Depth, Options};
 use crate::collect::survey::{self, survey};
-use crate::model::endpoint::Endpoint as Found;
+use crate::model::endpoint::{Endpoint as Found, ToldBy};
 use crate::model::node::Node;
 use crate::model::source::Status;
 use crate::target::{Target, Unresolved, candidate_of_endpoint, endpoints, resolve};
@@ -66,21 +66,18 @@ impl Endpoint {
     }
 }
 
-/// The node as far as the agent knows it.
+/// The node as far as the agent knows it, or what it left there.
 async fn ask(options: &Options) -> Result<Node, Error> {
     let told = cilium::ask_endpoints(options).await;
-    if told.agent.is_none() {
-        let why = told.asked.detail.unwrap_or_default();
-        return Err(Error::NoAgent { why, absent: told.asked.status == Status::Absent, error: told.error });
+    if told.agent.is_none() && told.endpoints.is_empty() {
+        let asked = told.sources.into_iter().next();
+        let absent = asked.as_ref().is_some_and(|asked| asked.status == Status::Absent);
+        let why = asked.and_then(|asked| asked.detail).unwrap_or_default();
+        return Err(Error::NoAgent { why, absent, error: told.error });
     }
-    Ok(Node {
-        hostname: survey::hostname(),
-        collected_at: Timestamp::now(),
-        agent: told.agent,
-        endpoints: told.endpoints,
-        sources: vec![told.asked],
-        ..Node::default()
-    })
+    let mut node = Node { hostname: survey::hostname(), collected_at: Timestamp::now(), ..Node::default() };
+    told.add_to(&mut node);
+    Ok(node)
 }
 
 /// The endpoint that is meant, with its whole log.
@@ -95,6 +92,9 @@ async fn one(options: &Options, text: &str) -> Result<(Node, Found), Error> {
             return Err(Unresolved::Ambiguous { text: text.to_owned(), candidates }.into());
         }
     };
+    if endpoint.told_by != ToldBy::Agent {
+        return Ok((node, endpoint));
+    }
     match cilium::ask_log(options, endpoint.id).await {
         Ok(log) if !log.is_empty() => endpoint.log = log,
         Ok(_) => {}

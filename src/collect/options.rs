@@ -15,6 +15,8 @@ pub struct Options {
     pub agent_socket: Option<PathBuf>,
     /// Each source's own deadline.
     pub timeout: Duration,
+    /// Where the BPF file system is.
+    pub bpf_root: PathBuf,
     /// `/proc`, or a copy of one in tests.
     pub proc_root: PathBuf,
     pub kube: Kube,
@@ -30,6 +32,7 @@ impl Default for Options {
             agent: false,
             agent_socket: None,
             timeout: Duration::from_secs(2),
+            bpf_root: "/sys/fs/bpf".into(),
             proc_root: "/proc".into(),
             kube: Kube::Never,
             kube_context: None,

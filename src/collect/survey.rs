@@ -45,7 +45,6 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
         Ok((walk, found, elapsed)) => (walk, found, elapsed),
         Err(died) => (Err(io::Error::other(died)), Vec::new(), start.elapsed()),
     };
-    let (agent, endpoints) = agent.map(|told| told.into_parts(&mut sources)).unwrap_or_default();
     sources.push(walk_source(&walk, found.len(), elapsed.as_secs_f64() * 1000.0));
     let (asked, in_kube) = in_kube.unzip();
     sources.extend(asked);
@@ -53,7 +52,7 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
     let walk = walk.unwrap_or_default();
     let mut workloads = runtime::merge(answers.into_iter().flatten());
     join::join(&mut workloads, &walk, &found);
-    let node = Node {
+    let mut node = Node {
         hostname: hostname(),
         collected_at: Timestamp::now(),
         host_netns: found.iter().find(|each| each.netns.is_host).map_or(0, |each| each.netns.inode),
@@ -62,13 +61,14 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
             .iter()
             .map(|each| NetnsState { netns: each.netns.clone(), ..NetnsState::default() })
             .collect(),
-        agent,
-        endpoints,
         attachments: None,
         kubernetes,
         sources,
         ..Node::default()
     };
+    if let Some(cilium) = agent {
+        cilium.add_to(&mut node);
+    }
     let handles = found.into_iter().map(|each| (each.netns.inode, each.handle)).collect();
     let mut survey = Survey { node, handles, walk, kube };
     survey.read_links(depth);

@@ -164,6 +164,24 @@ pub struct NamedPort {
     pub protocol: Option<String>,
 }
 
+/// A file in the agent's deletion queue: a DEL that came while the agent was down.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueuedDelete {
+    pub file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued_at: Option<Timestamp>,
+    /// All endpoints of this sandbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
+    /// … or the one of this id: `cni-attachment-id:<sandbox>:<interface>`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Why the file tells neither; the agent removes it all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
 impl Endpoint {
     /// `cilium-local`'s number of the host's own endpoint has no pod, no address and this label.
     pub fn is_host(&self) -> bool {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::address_store::AddressStore;
 use super::agent::Agent;
 use super::attachment::Attachment;
-use super::endpoint::Endpoint;
+use super::datapath::Datapath;
+use super::endpoint::{Endpoint, QueuedDelete};
 use super::kube::Kubernetes;
 use super::netns::{Inode, NetnsState};
 use super::peer::{Peers, Verdict};
@@ -33,6 +34,12 @@ pub struct Node {
     /// What libcni's cache tells of; absent where it was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachments: Option<Vec<Attachment>>,
+    /// What Cilium's pinned maps hold, where they were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datapath: Option<Datapath>,
+    /// Deletes that the CNI plugin left for the agent to do when it is back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queued_deletes: Vec<QueuedDelete>,
     /// Where the API server was asked and answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<Kubernetes>,

@@ -7,7 +7,7 @@ use super::source::sources;
 use super::words::{short, since};
 use super::{Page, Show};
 use crate::model::agent::Controller;
-use crate::model::endpoint::{Endpoint, Health, Policy, StatusChange, ToldBy};
+use crate::model::endpoint::{Endpoint, Health, Policy, QueuedDelete, StatusChange, ToldBy};
 use crate::model::source::Status;
 use crate::view::endpoint::{EndpointList, EndpointLog, EndpointReport};
 
@@ -22,7 +22,8 @@ impl Show for EndpointList {
         } else {
             self.rows(page, out)?;
         }
-        let silent = self.sources.iter().any(|source| source.status == Status::Failed);
+        self.queued(page, out)?;
+        let silent = self.sources.iter().any(|source| source.status != Status::Present);
         if silent || page.wide { sources(page, out, &self.sources) } else { Ok(()) }
     }
 
@@ -61,6 +62,27 @@ impl EndpointList {
             }
         }
         Ok(())
+    }
+}
+
+impl EndpointList {
+    fn queued(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        if self.queued_deletes.is_empty() {
+            return Ok(());
+        }
+        heading(page, out, "DELETES THAT WAIT FOR THE AGENT")?;
+        let row = |delete: &QueuedDelete| {
+            let age = delete
+                .queued_at
+                .map_or_else(|| NOTHING.to_owned(), |then| format!("{} ago", since(then, self.collected_at)));
+            let container = delete.container_id.as_ref().map(|id| format!("container {id}"));
+            let what = container.or_else(|| delete.endpoint.clone());
+            vec![
+                age,
+                what.or_else(|| Some(format!("! {}: {}", delete.file, delete.problem.as_deref()?))).unwrap_or_default(),
+            ]
+        };
+        columns(out, 2, &self.queued_deletes.iter().map(row).collect::<Vec<_>>())
     }
 }
 

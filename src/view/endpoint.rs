@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
-use crate::model::endpoint::{Endpoint, PodName, StatusChange};
+use crate::model::endpoint::{Endpoint, PodName, QueuedDelete, StatusChange};
 use crate::model::node::Node;
 use crate::model::source::Asked;
 
@@ -17,6 +17,9 @@ pub struct EndpointList {
     pub node: String,
     pub collected_at: Timestamp,
     pub items: Vec<Endpoint>,
+    /// Deletes that wait for the agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queued_deletes: Vec<QueuedDelete>,
     pub sources: Vec<Asked>,
 }
 
@@ -54,6 +57,7 @@ pub fn list(node: Node) -> EndpointList {
         node: node.hostname,
         collected_at: node.collected_at,
         items: node.endpoints,
+        queued_deletes: node.queued_deletes,
         sources: node.sources,
     }
 }

@@ -40,6 +40,7 @@ pub fn inspected(
     } else {
         comparison.host_interface(state);
         comparison.pod_interface(state);
+        comparison.datapath();
     }
     InspectedEndpoint { endpoint: endpoint.clone(), disagreements: comparison.disagreements }
 }
@@ -79,6 +80,27 @@ impl<'a> Comparison<'a> {
         let Some(told) = told else { return };
         self.compare("identity", "CiliumEndpoint", told.identity, self.endpoint.identity.map(u64::from));
         self.compare("id", "CiliumEndpoint", told.id, Some(u64::from(self.endpoint.id)));
+    }
+
+    /// What the datapath goes by, whatever anybody believes.
+    fn datapath(&mut self) {
+        const LOCAL: &str = "cilium_lxc";
+        let endpoint = self.endpoint;
+        let Some(datapath) = self.node.datapath.as_ref().filter(|_| endpoint.told_by != ToldBy::Map) else { return };
+        for address in &endpoint.addresses {
+            let identity = datapath.identity_of(*address).map(|entry| entry.identity);
+            self.compare("identity", "ipcache", identity, endpoint.identity);
+            let Some(local) = &datapath.endpoints else { continue };
+            let Some(entry) = local.iter().find(|entry| entry.address == *address) else {
+                self.differ("datapath", LOCAL, "no entry", &address.to_string());
+                continue;
+            };
+            self.compare("id", LOCAL, Some(u32::from(entry.endpoint_id)), Some(endpoint.id));
+            self.compare("ifindex", LOCAL, Some(entry.ifindex), endpoint.ifindex);
+            self.compare("identity", LOCAL, entry.identity, endpoint.identity);
+            self.compare("MAC", LOCAL, entry.mac, endpoint.mac);
+            self.compare("host MAC", LOCAL, entry.host_mac, endpoint.host_mac);
+        }
     }
 
     /// The host's own endpoint is `cilium_host`, which has no other end that matters.

@@ -10,4 +10,5 @@ mod faults;
 mod inspect;
 mod pod;
 mod recordings;
+mod remains;
 mod stand_in;

@@ -7,6 +7,7 @@
 // Each test binary uses a part of it.
 #![allow(dead_code)]
 
+pub mod bpf;
 pub mod containerd;
 pub mod cri;
 pub mod daemon;

@@ -5,6 +5,10 @@ mod agent;
 mod client;
 mod controller;
 mod endpoint;
+mod evidence;
+mod map;
+mod queue;
+mod state;
 
 use std::io;
 use std::path::Path;
@@ -18,26 +22,42 @@ pub use client::{Client, Error};
 use super::kernel::problem::chain;
 use super::options::Options;
 use crate::model::agent::{Agent, SOURCE};
-use crate::model::endpoint::{Endpoint, StatusChange};
+use crate::model::datapath::Datapath;
+use crate::model::endpoint::{Endpoint, QueuedDelete, StatusChange};
+use crate::model::node::Node;
 use crate::model::source::{Asked, Status};
+use evidence::Evidence;
 
 const SOCKET: &str = "/var/run/cilium/cilium.sock";
 
-/// What the agent told, with the line under «sources».
-#[derive(Debug)]
-pub struct Told {
-    pub asked: Asked,
+/// What is known of Cilium on this node: by the agent, and by what it keeps beside it.
+#[derive(Debug, Default)]
+pub struct Cilium {
     pub agent: Option<Agent>,
+    /// The agent's, or those of its state directory and maps.
     pub endpoints: Vec<Endpoint>,
-    /// Why it told nothing.
+    pub datapath: Option<Datapath>,
+    pub queued_deletes: Vec<QueuedDelete>,
+    /// The agent first.
+    pub sources: Vec<Asked>,
+    /// Why the agent told nothing.
     pub error: Option<Error>,
 }
 
-impl Told {
-    /// What it told, with its line added to the sources.
-    pub fn into_parts(self, sources: &mut Vec<Asked>) -> (Option<Agent>, Vec<Endpoint>) {
-        sources.push(self.asked);
-        (self.agent, self.endpoints)
+impl Cilium {
+    pub fn add_to(self, node: &mut Node) {
+        node.agent = self.agent;
+        node.endpoints = self.endpoints;
+        node.datapath = self.datapath;
+        node.queued_deletes = self.queued_deletes;
+        node.sources.extend(self.sources);
+    }
+
+    /// Adds what lies on the node, and takes the endpoints from there if the agent told none.
+    fn with(self, evidence: Evidence) -> Self {
+        let sources = self.sources.into_iter().chain(evidence.sources).collect();
+        let endpoints = if self.agent.is_some() { self.endpoints } else { evidence.endpoints };
+        Self { endpoints, sources, datapath: evidence.datapath, queued_deletes: evidence.queued_deletes, ..self }
     }
 }
 
@@ -50,8 +70,23 @@ pub fn client(options: &Options) -> Client {
     Client::new(socket(options), options.timeout)
 }
 
-/// Asks for health, configuration and endpoints at once.
-pub async fn ask(options: &Options) -> Told {
+/// Asks the agent for health, configuration and endpoints at once, and reads the maps beside it.
+pub async fn ask(options: &Options) -> Cilium {
+    let told = ask_agent(options).await;
+    let own = told.agent.is_some().then_some(told.endpoints.as_slice());
+    let evidence = evidence::read(options, own, true);
+    told.with(evidence)
+}
+
+/// Asks the agent for its endpoints alone, and reads the maps only if it does not answer.
+pub async fn ask_endpoints(options: &Options) -> Cilium {
+    let told = ask_list(options).await;
+    let own = told.agent.is_some().then_some(told.endpoints.as_slice());
+    let evidence = evidence::read(options, own, own.is_none());
+    told.with(evidence)
+}
+
+async fn ask_agent(options: &Options) -> Cilium {
     let start = Instant::now();
     let client = client(options);
     let (list, health, configuration) = tokio::join!(endpoints(&client), client.get("/healthz"), client.get("/config"));
@@ -81,8 +116,7 @@ pub async fn ask(options: &Options) -> Told {
     }
 }
 
-/// Asks for the endpoints alone.
-pub async fn ask_endpoints(options: &Options) -> Told {
+async fn ask_list(options: &Options) -> Cilium {
     let start = Instant::now();
     match endpoints(&client(options)).await {
         Ok((endpoints, problems)) => {
@@ -106,12 +140,12 @@ async fn endpoints(client: &Client) -> Result<(Vec<Endpoint>, Vec<String>), Erro
     client.get_and("/endpoint", read).await
 }
 
-fn refused(error: Error, options: &Options, start: Instant) -> Told {
+fn refused(error: Error, options: &Options, start: Instant) -> Cilium {
     let (status, why) = match why(&error, options) {
         (true, why) => (Status::Absent, why),
         (false, why) => (Status::Failed, why),
     };
-    Told { asked: asked(status, why, start), agent: None, endpoints: Vec::new(), error: Some(error) }
+    Cilium { sources: vec![asked(status, why, start)], error: Some(error), ..Cilium::default() }
 }
 
 /// Whether it is absent, and why it did not answer. A socket that is not there is an agent that is not there, unless
@@ -137,12 +171,13 @@ fn why(error: &Error, options: &Options) -> (bool, String) {
     }
 }
 
-fn present(agent: Agent, endpoints: Vec<Endpoint>, start: Instant) -> Told {
+fn present(agent: Agent, endpoints: Vec<Endpoint>, start: Instant) -> Cilium {
     let version = agent.version.as_ref().map(|version| format!("{version}, ")).unwrap_or_default();
     let unread = agent.problems.first().map(|problem| format!("; {problem}")).unwrap_or_default();
     let status = if agent.problems.is_empty() { Status::Present } else { Status::Failed };
     let detail = format!("{version}{} endpoints{unread}", endpoints.len());
-    Told { asked: asked(status, detail, start), agent: Some(agent), endpoints, error: None }
+    let sources = vec![asked(status, detail, start)];
+    Cilium { sources, agent: Some(agent), endpoints, ..Cilium::default() }
 }
 
 fn asked(status: Status, detail: String, start: Instant) -> Asked {

@@ -10,7 +10,7 @@ use crate::model::bpf::{Attachment, Hook};
 
 /// `enum bpf_cmd`.
 const PROG_GET_FD_BY_ID: libc::c_int = 13;
-const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+pub(super) const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const PROG_QUERY: libc::c_int = 16;
 /// `enum bpf_attach_type`: tcx since Linux 6.6, netkit since 6.7.
 const HOOKS: [(u32, Hook); 4] =
@@ -47,10 +47,10 @@ struct ById {
 /// … for `BPF_OBJ_GET_INFO_BY_FD`.
 #[repr(C)]
 #[derive(Default)]
-struct InfoByFd {
-    bpf_fd: u32,
-    info_len: u32,
-    info: u64,
+pub(super) struct InfoByFd {
+    pub bpf_fd: u32,
+    pub info_len: u32,
+    pub info: u64,
 }
 
 /// The head of `struct bpf_prog_info`, up to the name.
@@ -72,7 +72,7 @@ struct ProgramInfo {
 }
 
 /// `attr` must be the struct that `command` expects.
-fn bpf<T>(command: libc::c_int, attr: &mut T) -> Result<libc::c_long, Errno> {
+pub(super) fn bpf<T>(command: libc::c_int, attr: &mut T) -> Result<libc::c_long, Errno> {
     // SAFETY: the kernel reads and writes at most the size given, which is that of `attr`; the
     // addresses inside it are of buffers that the caller keeps alive, with their lengths beside them.
     #[expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
@@ -104,9 +104,7 @@ pub fn attached(ifindex: u32) -> io::Result<Vec<Attachment>> {
 /// `bpf_prog_info.name` (cut at 15 characters) and `.tag`.
 pub fn name_and_tag(id: u32) -> io::Result<(String, String)> {
     let fd = bpf(PROG_GET_FD_BY_ID, &mut ById { id, ..ById::default() })?;
-    // SAFETY: the kernel has just made this descriptor for us.
-    #[expect(unsafe_code, reason = "a descriptor comes out of bpf(2) as a number")]
-    let program = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let program = owned(fd);
     let mut info = ProgramInfo::default();
     let mut question = InfoByFd {
         bpf_fd: program.as_raw_fd() as u32,
@@ -116,6 +114,15 @@ pub fn name_and_tag(id: u32) -> io::Result<(String, String)> {
     bpf(OBJ_GET_INFO_BY_FD, &mut question)?;
     let name = info.name.split(|byte| *byte == 0).next().unwrap_or_default();
     Ok((String::from_utf8_lossy(name).into_owned(), hexadecimal(&info.tag)))
+}
+
+/// A descriptor that bpf(2) has just given.
+pub(super) fn owned(fd: libc::c_long) -> OwnedFd {
+    // SAFETY: the kernel has just made this descriptor for us.
+    #[expect(unsafe_code, reason = "a descriptor comes out of bpf(2) as a number")]
+    unsafe {
+        OwnedFd::from_raw_fd(fd as i32)
+    }
 }
 
 pub fn hexadecimal(bytes: &[u8]) -> String {
@@ -165,14 +172,6 @@ pub mod loading {
 
     fn address<T>(value: &T) -> u64 {
         std::ptr::from_ref(value).expose_provenance() as u64
-    }
-
-    fn owned(fd: libc::c_long) -> OwnedFd {
-        // SAFETY: the kernel has just made this descriptor for us.
-        #[expect(unsafe_code, reason = "a descriptor comes out of bpf(2) as a number")]
-        unsafe {
-            OwnedFd::from_raw_fd(fd as i32)
-        }
     }
 
     /// A program of two instructions: `r0 = verdict; exit`.

@@ -2,6 +2,7 @@
 
 mod address;
 mod bpf;
+pub mod bpf_map;
 pub mod bytes;
 mod frame;
 mod link;
