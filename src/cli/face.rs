@@ -48,7 +48,7 @@ impl Face {
         self.write(|page, out| {
             writeln!(out)?;
             show::creation::planned(page, out, upcoming.number, upcoming.of, &step)?;
-            let keys = "[enter] run   [a] all the rest   [d] details   [u] undo last   [q] quit, roll back";
+            let keys = "[enter] run  [a] all the rest  [d] details  [u] undo last  [q] quit, roll back";
             show::sentence(page, out, 1, keys)
         });
         loop {

@@ -79,7 +79,7 @@ pub struct Created {
 
 /// A creation that did not come to its end.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", said(*.step, .outcomes))]
+#[error("{}", said(*.step, .source, .outcomes))]
 pub struct Failed {
     /// None: it was given up before the first.
     pub step: Option<&'static str>,
@@ -89,11 +89,14 @@ pub struct Failed {
     pub outcomes: Vec<Outcome>,
 }
 
-fn said(step: Option<&str>, outcomes: &[Outcome]) -> String {
+fn said(step: Option<&str>, source: &Error, outcomes: &[Outcome]) -> String {
     let Some(step) = step else { return "nothing was created".to_owned() };
     let left = outcomes.iter().any(|outcome| outcome.status == Status::Left);
     let end = if left { "not all could be undone (podnet gc --apply tries again)" } else { "all is undone" };
-    format!("nothing was created: the step {step} failed, and {end}")
+    match source {
+        Error::Interrupted => format!("nothing was created: before the step {step} it was given up, and {end}"),
+        _ => format!("nothing was created: the step {step} failed, and {end}"),
+    }
 }
 
 /// What a deletion did. It goes on past errors; what they left stays in the journal.

@@ -47,7 +47,7 @@ pub enum Error {
     Differs { path: PathBuf, differences: Vec<String> },
     #[error("this was asked for by --fail-at")]
     Drill,
-    #[error("interrupted")]
+    #[error("it was asked to end, by key or by signal")]
     Interrupted,
     #[error("cannot keep the journal {path}")]
     Journal { path: PathBuf, source: io::Error },

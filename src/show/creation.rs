@@ -172,18 +172,16 @@ pub fn finished(page: &Page, out: &mut dyn Write, step: &StepReport) -> io::Resu
     }
 }
 
-/// The changes of a step alone, as they stand below it in the dialogue.
+/// What came of a step, below it in the dialogue.
 pub fn outcome(page: &Page, out: &mut dyn Write, step: &StepReport) -> io::Result<()> {
-    let changes: Vec<String> = step.changes.iter().map(described).collect();
-    let (word, text) = match (&step.status, &step.error) {
-        (StepStatus::Undone, _) => (page.dim("undone"), changes.join(", ")),
-        (_, Some(error)) => (page.bad("failed"), error.clone()),
-        _ => (page.good("done"), changes.join(", ")),
+    let word = match (step.status, &step.error) {
+        (StepStatus::Undone, _) => page.dim("undone"),
+        (_, Some(_)) => page.bad("failed"),
+        _ => page.good("done"),
     };
-    let elapsed = step.elapsed_ms.unwrap_or_default();
-    let mut line = Vec::new();
-    sentence(page, &mut line, 0, &format!("{} {elapsed:.1} ms  {text}", step.step))?;
-    write!(out, " {word}  {}", String::from_utf8_lossy(&line))
+    writeln!(out, " {word}  {}  {:.1} ms", step.step, step.elapsed_ms.unwrap_or_default())?;
+    let changes = step.changes.iter().map(described);
+    changes.chain(step.error.clone()).try_for_each(|line| sentence(page, out, INDENT, &line))
 }
 
 pub(super) fn described(change: &Change) -> String {

@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attach;
 mod crowd;
 mod measure;
 
@@ -49,6 +50,10 @@ fn main() {
     println!("{:<34} {:>11}  {:<29} {:>11}  {:>9}  to reach", "podnet", "median", "against", "median", "ratio");
     start_up();
     one_container();
+    for existing in [0, 99] {
+        attach::beside_ptp(existing);
+    }
+    attach::at_once();
     for size in SIZES {
         many(size);
     }
