@@ -71,7 +71,7 @@ pub fn beside_ptp(existing: usize) {
     let _crowds = (podnet.crowd(existing), ptp.crowd(existing));
     let pod = Namespace::new();
     let verbs = ["ADD", "DEL"];
-    let name = format!("ADD + DEL, {} pods", existing + 1);
+    let name = format!("ADD + DEL beside {existing} pods");
     compare(&name, &podnet.call("one", &pod, &verbs), "ptp + host-local", &ptp.call("one", &pod, &verbs), 0.5);
 }
 

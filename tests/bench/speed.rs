@@ -50,7 +50,7 @@ fn main() {
     println!("{:<34} {:>11}  {:<29} {:>11}  {:>9}  to reach", "podnet", "median", "against", "median", "ratio");
     start_up();
     one_container();
-    for existing in [0, 99] {
+    for existing in [1, 100] {
         attach::beside_ptp(existing);
     }
     attach::at_once();
