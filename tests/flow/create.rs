@@ -84,6 +84,26 @@ fn the_result_is_what_the_kernel_holds() {
 }
 
 #[test]
+fn a_host_that_got_its_way_out_by_advertisements_keeps_listening() {
+    if !root_and(&TOOLS) {
+        return;
+    }
+    let host = Host::new();
+    for link in ["uplink", "other"] {
+        host.netns.ip(&format!("link add {link} type veth peer name {link}-peer"));
+        host.netns.ip(&format!("link set {link} up"));
+        host.netns.ip(&format!("addr add 2001:db8:{}::2/64 dev {link} nodad", link.len()));
+    }
+    host.netns.ip("route add default via 2001:db8:6::1 dev uplink proto ra");
+    host.json(&["create", &host.name("a"), "--mtu", "1400"]);
+    let accepts = |link: &str| {
+        let path = format!("/proc/sys/net/ipv6/conf/{link}/accept_ra");
+        text(&host.run(host.command("cat", &[&path])).stdout).trim().to_owned()
+    };
+    assert_eq!((accepts("uplink"), accepts("other")), ("2".to_owned(), "1".to_owned()));
+}
+
+#[test]
 fn a_step_that_fails_undoes_those_before_it() {
     if !root_and(&TOOLS) {
         return;

@@ -94,10 +94,23 @@ pub fn uplink_mtu(netlink: &mut Netlink) -> Result<Option<u32>, Error> {
 }
 
 /// Where the routes of every table lead.
-pub fn destinations(netlink: &mut Netlink) -> Result<Vec<IpNet>, Error> {
-    let mut problems = Vec::new();
-    let routes = crate::collect::kernel::route::read(netlink, &mut problems, &BTreeMap::new(), &[]);
-    Ok(routes.into_iter().map(|route| route.destination).collect())
+pub fn destinations(netlink: &mut Netlink) -> Vec<IpNet> {
+    all(netlink).into_iter().map(|route| route.destination).collect()
+}
+
+/// The interfaces, by name, that the calling thread's netns has routes by from router advertisements.
+pub fn advertised() -> Vec<String> {
+    let Ok(mut netlink) = Netlink::open(netlink_sys::protocols::NETLINK_ROUTE) else { return Vec::new() };
+    let hops = all(&mut netlink).into_iter().filter(|route| route.protocol == "ra").flat_map(|route| route.next_hops);
+    let mut ifindexes: Vec<u32> = hops.filter_map(|hop| hop.ifindex).collect();
+    ifindexes.sort_unstable();
+    ifindexes.dedup();
+    let name = |ifindex| nix::net::if_::if_indextoname(ifindex).ok()?.into_string().ok();
+    ifindexes.into_iter().filter_map(name).collect()
+}
+
+fn all(netlink: &mut Netlink) -> Vec<crate::model::route::Route> {
+    crate::collect::kernel::route::read(netlink, &mut Vec::new(), &BTreeMap::new(), &[])
 }
 
 /// Deletes a route from the main table; `false` when it was gone already.

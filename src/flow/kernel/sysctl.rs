@@ -36,10 +36,3 @@ pub fn get(name: &str) -> Option<String> {
 pub fn has_ipv6() -> bool {
     Path::new(ROOT).join("ipv6").exists()
 }
-
-/// The interfaces of the calling thread's netns that know IPv6.
-pub fn ipv6_interfaces() -> Vec<String> {
-    let entries = fs::read_dir(Path::new(ROOT).join("ipv6/conf")).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    names.filter(|name| !matches!(name.as_str(), "all" | "default" | "lo")).collect()
-}

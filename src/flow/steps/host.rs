@@ -85,8 +85,8 @@ impl Step for Host {
     }
 }
 
-/// IPv6 forwarding makes the kernel pass over router advertisements where `accept_ra` is 1, and a host that got its
-/// default route by one would lose it: with 2 it goes on listening (ip-sysctl.rst).
+/// IPv6 forwarding makes the kernel pass over router advertisements where `accept_ra` is 1, and a host that got routes
+/// by them would lose these: with 2 it goes on listening (ip-sysctl.rst).
 fn switches(record: &Record) -> Vec<(String, &'static str)> {
     let mut switches = Vec::new();
     if record.wish.ipv4_pool.is_some() {
@@ -94,7 +94,7 @@ fn switches(record: &Record) -> Vec<(String, &'static str)> {
     }
     if record.wish.ipv6_pool.is_some() && sysctl::get("ipv6/conf/all/forwarding").as_deref() == Some("0") {
         let accepts = |name: &String| sysctl::get(&format!("ipv6/conf/{name}/accept_ra")).as_deref() == Some("1");
-        let listening = sysctl::ipv6_interfaces().into_iter().filter(|name| *name != record.host.name && accepts(name));
+        let listening = route::advertised().into_iter().filter(accepts);
         switches.extend(listening.map(|name| (format!("ipv6/conf/{name}/accept_ra"), "2")));
         switches.push(("ipv6/conf/all/forwarding".to_owned(), "1"));
     }

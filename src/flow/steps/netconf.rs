@@ -76,7 +76,7 @@ fn choose_families(work: &mut Work) -> Result<(), Error> {
 /// Routes to single addresses are the pods' own.
 fn refuse_overlap(work: &mut Work) -> Result<(), Error> {
     let store = work.store();
-    let mut routes = route::destinations(work.host()?)?;
+    let mut routes = route::destinations(work.host()?);
     routes.retain(|route: &IpNet| route.prefix_len() < route.max_prefix_len());
     let wish = &work.record.wish;
     let mut names: Vec<&String> = wish.ipv4_pool.iter().chain(&wish.ipv6_pool).collect();
