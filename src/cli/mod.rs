@@ -18,6 +18,7 @@ mod inspect;
 mod ipam;
 mod key;
 mod list;
+mod log;
 mod node;
 mod schema;
 mod signals;
@@ -102,6 +103,8 @@ pub(crate) struct Common {
     /// When to use colour: auto, always or never; NO_COLOR is heeded
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     color: Colour,
+    #[command(flatten)]
+    log: log::Log,
 }
 
 /// A deadline of zero could never be met, and one of days is a typing error.
@@ -192,6 +195,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if usage.use_stderr() { error::USAGE } else { 0 });
         }
     };
+    cli.common.log.start();
     raise_descriptor_limit();
     let result = match &cli.command {
         Command::List(list) => list.run(&cli.common),

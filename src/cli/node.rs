@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::cni::{self, CACHE_ROOT};
+use crate::collect::log;
 use crate::model::node::Node;
 use crate::model::source::{Answer, Asked, Status};
 
@@ -22,6 +23,6 @@ fn told<T>(node: &mut Node, name: &str, start: Instant, answer: Answer<T>, count
         Answer::Absent(why) => (Status::Absent, why, None),
         Answer::Failed(why) => (Status::Failed, why, None),
     };
-    node.sources.push(Asked { name: name.to_owned(), status, detail: Some(detail), elapsed_ms });
+    node.sources.push(log::told(Asked { name: name.to_owned(), status, detail: Some(detail), elapsed_ms }));
     told
 }

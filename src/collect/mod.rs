@@ -5,6 +5,7 @@ pub mod dns;
 mod join;
 pub mod kernel;
 pub mod kube;
+pub mod log;
 pub mod namespaces;
 pub mod options;
 pub mod proc;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::kernel::{self, Programs, Visit, Want};
 use super::options::{Depth, Options};
 use super::proc::{self, Process, Walk};
-use super::{cilium, join, kube, namespaces, runtime};
+use super::{cilium, join, kube, log, namespaces, runtime};
 use crate::model::kube::pod::KubePod;
 use crate::model::netns::{Inode, NetnsState};
 use crate::model::node::Node;
@@ -191,11 +191,10 @@ impl Survey {
             0 => (Status::Present, None),
             count => (Status::Failed, Some(format!("{count} namespaces could not be read"))),
         };
+        let told = log::told(Asked { name: "kernel".to_owned(), status, detail, elapsed_ms });
         match self.node.sources.iter_mut().find(|source| source.name == "kernel") {
-            Some(source) => {
-                (source.elapsed_ms, source.status, source.detail) = (source.elapsed_ms + elapsed_ms, status, detail)
-            }
-            None => self.node.sources.push(Asked { name: "kernel".to_owned(), status, detail, elapsed_ms }),
+            Some(source) => *source = Asked { elapsed_ms: source.elapsed_ms + elapsed_ms, ..told },
+            None => self.node.sources.push(told),
         }
     }
 }
@@ -215,7 +214,7 @@ fn walk_source(walk: &io::Result<Walk>, namespaces: usize, elapsed_ms: f64) -> A
         Ok(walk) => (Status::Present, format!("{} processes, {namespaces} network namespaces", walk.processes.len())),
         Err(error) => (Status::Failed, error.to_string()),
     };
-    Asked { name: "proc".to_owned(), status, detail: Some(detail), elapsed_ms }
+    log::told(Asked { name: "proc".to_owned(), status, detail: Some(detail), elapsed_ms })
 }
 
 fn may_trace() -> bool {

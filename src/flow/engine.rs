@@ -337,6 +337,7 @@ impl Run {
             Err(error) => (bad, Vec::new(), Err(error)),
         };
         let error = result.as_ref().err().map(|error| chain(error));
+        tracing::info!(step = step.name(), ?status, elapsed_ms, error, "step");
         let outcome = Outcome { step: step.name(), purpose: step.purpose(), status, elapsed_ms, changes, error };
         watch.after(&outcome);
         self.outcomes.push(outcome);

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::reader::{self, Listing, Reservation};
 use super::{Error, Store};
 use crate::collect::kernel::problem::chain;
+use crate::collect::log;
 use crate::model::address_store::{AddressStore, StoredAddress, StoredNetwork};
 use crate::model::source::{Asked, Status};
 
@@ -28,7 +29,7 @@ pub fn stores(host_local_root: &Path, own_root: &Path) -> (Vec<AddressStore>, Ve
             Err(error) => (Status::Failed, chain(&error)),
         };
         let elapsed_ms = start.elapsed().as_secs_f64() * 1000.0;
-        sources.push(Asked { name: name.to_owned(), status, detail: Some(detail), elapsed_ms });
+        sources.push(log::told(Asked { name: name.to_owned(), status, detail: Some(detail), elapsed_ms }));
     }
     (stores, sources)
 }

@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 pub use client::{Client, Error};
 
 use super::kernel::problem::chain;
+use super::log;
 use super::options::Options;
 use crate::model::agent::{Agent, SOURCE};
 use crate::model::datapath::Datapath;
@@ -182,7 +183,7 @@ fn present(agent: Agent, endpoints: Vec<Endpoint>, start: Instant) -> Cilium {
 
 fn asked(status: Status, detail: String, start: Instant) -> Asked {
     let elapsed_ms = start.elapsed().as_secs_f64() * 1000.0;
-    Asked { name: SOURCE.to_owned(), status, detail: Some(detail), elapsed_ms }
+    log::told(Asked { name: SOURCE.to_owned(), status, detail: Some(detail), elapsed_ms })
 }
 
 /// The line under «sources» for a log that was asked for in vain.

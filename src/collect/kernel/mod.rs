@@ -7,6 +7,7 @@ pub mod bytes;
 mod frame;
 mod link;
 mod link_parameters;
+mod message_name;
 mod neighbour;
 pub mod netlink;
 mod nexthop;

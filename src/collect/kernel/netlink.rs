@@ -6,7 +6,7 @@
 //! cannot be decoded, and the kernel's own words for an error (`NETLINK_EXT_ACK`).
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload,
@@ -17,6 +17,8 @@ use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::frame::{self, Frame};
+use super::message_name::message_name;
+use super::problem::chain;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -57,8 +59,11 @@ pub struct Dump<T> {
 
 pub struct Netlink {
     socket: Socket,
+    protocol: isize,
     sequence: u32,
     buffer: Vec<u8>,
+    /// The type of the message that was sent last, and when.
+    sent: (u16, Instant),
 }
 
 /// How often a dump that the kernel calls interrupted is asked for again.
@@ -79,7 +84,7 @@ impl Netlink {
         let _ = socket.set_ext_ack(true);
         setsockopt(&socket, ReceiveTimeout, &TimeVal::milliseconds(TIMEOUT_MS))
             .map_err(|errno| failed(errno.into()))?;
-        Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER] })
+        Ok(Self { socket, protocol, sequence: 0, buffer: vec![0; BUFFER], sent: (0, Instant::now()) })
     }
 
     /// Asks for a table, again when it changed while it was read.
@@ -92,6 +97,14 @@ impl Netlink {
 
     /// As [`Netlink::dump`], for a table whose entries are decoded by the caller.
     pub fn dump_with<Q, T>(&mut self, question: Q, decode: impl Fn(&Frame<'_>) -> Option<T>) -> Result<Dump<T>, Error>
+    where
+        Q: NetlinkSerializable + Clone,
+    {
+        let dump = self.dump_unchanged(question, decode);
+        self.told(dump, |dump| dump.messages.len() + dump.undecoded)
+    }
+
+    fn dump_unchanged<Q, T>(&mut self, question: Q, decode: impl Fn(&Frame<'_>) -> Option<T>) -> Result<Dump<T>, Error>
     where
         Q: NetlinkSerializable + Clone,
     {
@@ -120,6 +133,11 @@ impl Netlink {
         T: NetlinkSerializable + NetlinkDeserializable,
     {
         self.send(question, NLM_F_REQUEST)?;
+        let answer = self.one_answer();
+        self.told(answer, |_| 1)
+    }
+
+    fn one_answer<T: NetlinkDeserializable>(&mut self) -> Result<T, Error> {
         let mut answer = None;
         while answer.is_none() {
             let next = self.receive(|frame| answer = Some(T::deserialize(&frame.header(), frame.payload)))?;
@@ -133,7 +151,8 @@ impl Netlink {
     /// Orders a change and waits until the kernel has made it. `flags` are `NLM_F_CREATE` and its like.
     pub fn execute<T: NetlinkSerializable>(&mut self, order: T, flags: u16) -> Result<(), Error> {
         self.send(order, NLM_F_REQUEST | NLM_F_ACK | flags)?;
-        self.acknowledged()
+        let acknowledged = self.acknowledged();
+        self.told(acknowledged, |()| 1)
     }
 
     /// Gives orders in one datagram, each with its flags, and waits for the acknowledgement of each that asks for
@@ -145,7 +164,22 @@ impl Netlink {
         let bytes: Vec<u8> =
             orders.into_iter().flat_map(|(order, flags)| self.frame(order, NLM_F_REQUEST | flags)).collect();
         self.send_bytes(&bytes)?;
-        (0..acknowledged).try_for_each(|_| self.acknowledged())
+        let all = (0..acknowledged).try_for_each(|_| self.acknowledged());
+        self.told(all, |()| acknowledged)
+    }
+
+    /// For `-vv`.
+    fn told<T>(&self, result: Result<T, Error>, answers: impl Fn(&T) -> usize) -> Result<T, Error> {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let (kind, begin) = self.sent;
+            let request = message_name(self.protocol, kind);
+            let elapsed_ms = begin.elapsed().as_secs_f64() * 1000.0;
+            match &result {
+                Ok(answer) => tracing::debug!(request, answers = answers(answer), elapsed_ms, "netlink"),
+                Err(error) => tracing::debug!(request, error = chain(error), elapsed_ms, "netlink"),
+            }
+        }
+        result
     }
 
     fn acknowledged(&mut self) -> Result<(), Error> {
@@ -159,11 +193,12 @@ impl Netlink {
         self.send_bytes(&bytes)
     }
 
-    fn frame<T: NetlinkSerializable>(&self, message: T, flags: u16) -> Vec<u8> {
+    fn frame<T: NetlinkSerializable>(&mut self, message: T, flags: u16) -> Vec<u8> {
         let mut message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(message));
         message.header.flags = flags;
         message.header.sequence_number = self.sequence;
         message.finalize();
+        self.sent = (message.header.message_type, Instant::now());
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
         bytes

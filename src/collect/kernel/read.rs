@@ -97,6 +97,7 @@ fn unread(netns: &Netns, why: String) -> NetnsState {
 /// Runs inside the namespace.
 fn look(visit: &Visit<'_>, candidates: &Candidates<'_>) -> NetnsState {
     let Visit { netns, want, handle } = visit;
+    let _inside = tracing::debug_span!("in", netns = netns.inode).entered();
     let mut netlink = match Netlink::open(netlink_sys::protocols::NETLINK_ROUTE) {
         Ok(netlink) => netlink,
         Err(error) => return unread(netns, problem::chain(&error)),

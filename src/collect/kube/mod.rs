@@ -23,6 +23,7 @@ use access::Access;
 use node_name::NodeName;
 use request::{Asker, Failure, Resource};
 
+use super::log;
 use super::options::{Kube, Options};
 use crate::model::kube::cilium::{CiliumEndpoint, SliceEndpoint};
 use crate::model::kube::pod::KubePod;
@@ -80,7 +81,7 @@ pub async fn ask(options: &Options) -> Option<(Asked, Option<(Session, Kubernete
         Answer::Failed(why) => (Status::Failed, why, None),
     };
     let elapsed_ms = start.elapsed().as_secs_f64() * 1000.0;
-    Some((Asked { name: NAME.to_owned(), status, detail: Some(detail), elapsed_ms }, told))
+    Some((log::told(Asked { name: NAME.to_owned(), status, detail: Some(detail), elapsed_ms }), told))
 }
 
 /// Server, version, and how much it let be read.

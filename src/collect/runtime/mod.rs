@@ -22,6 +22,7 @@ use futures_util::future::join_all;
 pub use merge::merge;
 
 use super::kernel::problem::chain;
+use super::log;
 use super::options::{Options, Runtimes};
 use crate::model::source::{Answer, Asked, Status};
 use crate::model::workload::{Role, Workload};
@@ -124,6 +125,7 @@ async fn timed(
     question: impl Future<Output = Result<Told, Error>>,
 ) -> (Asked, Vec<Workload>) {
     let start = Instant::now();
+    tracing::debug!(source = name, socket = socket.to_string_lossy().as_ref(), "asked");
     let answer = match tokio::time::timeout(options.timeout, question).await {
         Ok(Ok(told)) => Answer::Present(told),
         // A socket file that nobody listens on any more is a runtime that is not running.
@@ -156,7 +158,7 @@ fn outcome(name: &str, start: Instant, answer: Answer<Told>) -> (Asked, Vec<Work
         Answer::Failed(why) => (Status::Failed, why, Vec::new()),
     };
     let elapsed_ms = start.elapsed().as_secs_f64() * 1000.0;
-    (Asked { name: name.to_owned(), status, detail: Some(detail), elapsed_ms }, workloads)
+    (log::told(Asked { name: name.to_owned(), status, detail: Some(detail), elapsed_ms }), workloads)
 }
 
 /// Asks the one more question that `inspect` has about one workload: times, ports, paths, PID. An answer that does not
