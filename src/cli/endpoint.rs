@@ -15,10 +15,10 @@ use crate::view::endpoint as view;
 
 const EXAMPLES: &str = "\
 Examples:
-  podnet endpoint list                        what the agent believes of this node
-  podnet endpoint list -o wide                … with labels and whole container ids
-  podnet endpoint get 157                     all of one, by its id
-  podnet endpoint get default/web-0           … or by its pod, address, interface, …
+  podnet endpoint list                    what the agent believes of this node
+  podnet endpoint list -o wide            … with labels and whole container ids
+  podnet endpoint get 157                 all of one, by its id
+  podnet endpoint get default/web-0       … or by its pod, address, interface, …
   podnet endpoint log ep:157
   podnet endpoint list --agent-socket /run/cilium/cilium.sock -o json
 

@@ -16,6 +16,8 @@ const EXAMPLES: &str = "\
 Examples:
   podnet ipam                                   pools, and how full they are
   podnet ipam pool add blue 10.7.0.0/24 fd07::/64 --exclude 10.7.0.2-10.7.0.9
+  podnet ipam pool list
+  podnet ipam pool rm blue
   podnet ipam list --pool blue                  who holds which address
   podnet ipam list --dir /var/lib/cni/networks  … of the plugin host-local
   podnet ipam show 10.42.0.7

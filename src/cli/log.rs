@@ -16,7 +16,14 @@ pub struct Log {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
     /// How to tell it: text or json
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_possible_values = true
+    )]
     log_format: LogFormat,
 }
 

@@ -14,6 +14,7 @@ mod exec_many;
 mod exec_place;
 mod face;
 mod gc;
+mod help;
 mod inspect;
 mod ipam;
 mod key;
@@ -25,11 +26,11 @@ mod signals;
 mod terminal;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use error::Error;
 
@@ -37,20 +38,9 @@ use crate::collect::options::{Kube, Options, Runtimes};
 use crate::show::{self, Format, Show};
 use terminal::Colour;
 
-const EXAMPLES: &str = "\
-Start here:
-  podnet list                    what runs on this node, and on which network
-  podnet inspect web-0           everything about one of them
-  podnet inspect 10.42.0.7       … by address, MAC, PID, veth, netns, too
-  podnet exec web-0 -- ip addr   this host's tools, inside its network
-  podnet endpoint list           what the Cilium agent believes of this node
-  podnet ipam                    pools of addresses, and how full they are
-
-Exit status: 0 fine, 1 failed, 2 usage, 3 not found, 4 ambiguous, 5 permission";
-
-/// Shows and enters the network of a container or pod, from its node
+/// Shows, checks, enters and sets up the network of a pod, from its node
 #[derive(Debug, Parser)]
-#[command(name = "podnet", version, after_help = EXAMPLES, max_term_width = 80, arg_required_else_help = true)]
+#[command(name = "podnet", version, max_term_width = 80, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
     common: Common,
@@ -75,6 +65,7 @@ enum Command {
 }
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Common {
     /// How to print: table, wide, json, yaml, name (what podnet takes as a target) or jsonpath=EXPRESSION
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
@@ -83,25 +74,46 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "NAME")]
     runtime: Vec<String>,
     /// CRI socket to ask instead of the usual ones
-    #[arg(long, global = true, value_name = "SOCKET", env = "CONTAINER_RUNTIME_ENDPOINT", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "SOCKET",
+        env = "CONTAINER_RUNTIME_ENDPOINT",
+        hide_env_values = true
+    )]
     runtime_endpoint: Vec<String>,
     /// Where the Cilium agent listens; else /var/run/cilium/cilium.sock
-    #[arg(long, global = true, value_name = "SOCKET", env = "CILIUM_SOCK", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "SOCKET",
+        env = "CILIUM_SOCK",
+        hide_env_values = true
+    )]
     agent_socket: Option<PathBuf>,
     /// Seconds to wait for each source
     #[arg(long, global = true, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     timeout: Duration,
     /// Ask the Kubernetes API server, and wait for it as for any other source
-    #[arg(long, global = true, overrides_with = "no_kube")]
+    #[arg(long, global = true, hide_short_help = true, overrides_with = "no_kube")]
     kube: bool,
     /// Don't ask it, even where it is at hand
-    #[arg(long, global = true, overrides_with = "kube")]
+    #[arg(long, global = true, hide_short_help = true, overrides_with = "kube")]
     no_kube: bool,
     /// The kubeconfig's context to ask it by
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]
     context: Option<String>,
     /// When to use colour: auto, always or never; NO_COLOR is heeded
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
     color: Colour,
     #[command(flatten)]
     log: log::Log,
@@ -177,7 +189,7 @@ fn room_for_runtime() -> std::io::Result<()> {
 
 /// Every command with its arguments, as clap knows them.
 pub fn command() -> clap::Command {
-    Cli::command()
+    help::grouped(Cli::command())
 }
 
 /// Parses the arguments, runs the command and tells how it went.
@@ -186,14 +198,16 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     if let Some(answered) = complete::answer(&arguments) {
         return answered;
     }
-    let cli = match Cli::try_parse_from(&arguments) {
+    let mut command = command().bin_name(called(&arguments));
+    let parsed = command.try_get_matches_from_mut(&arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(usage) if usage.use_stderr() && wants_json(&arguments) => return explained(&usage).report(&Format::Json),
-        Err(usage) => {
-            // A closed pipe is the reader's choice.
-            let _ = usage.print();
-            return ExitCode::from(if usage.use_stderr() { error::USAGE } else { 0 });
+        Err(_) if arguments.len() < 2 => {
+            terminal::say(help::start(&command));
+            return ExitCode::from(error::USAGE);
         }
+        Err(usage) => return terminal::explain(&usage),
     };
     cli.common.log.start();
     raise_descriptor_limit();
@@ -215,6 +229,12 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => error.report(&cli.common.output),
     }
+}
+
+/// As which it was called: kubectl finds a plugin by its file's name.
+fn called(arguments: &[OsString]) -> &'static str {
+    let file = arguments.first().and_then(|path| Path::new(path).file_name());
+    if file.is_some_and(|file| file == "kubectl-podnet") { "kubectl podnet" } else { "podnet" }
 }
 
 /// Whether a command line that could not be parsed asked for JSON all the same; what follows `--` is another

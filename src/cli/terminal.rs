@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::os::fd::AsRawFd;
+use std::process::ExitCode;
 
+use super::error::USAGE;
 use crate::show::{Page, ascii, steady};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -58,6 +60,19 @@ pub fn write_out(bytes: &[u8]) -> io::Result<()> {
 /// Says something to a person on standard error. That nobody reads it changes nothing.
 pub fn say(text: impl Display) {
     let _ = writeln!(stderr(), "{}", fitted(&text.to_string(), stderr().is_terminal()));
+}
+
+/// Shows clap's help or refusal, in colour where that is wanted; a closed pipe is the reader's choice.
+pub fn explain(usage: &clap::Error) -> ExitCode {
+    let text = usage.render();
+    if is_utf8() {
+        let _ = usage.print();
+    } else if usage.use_stderr() {
+        let _ = write!(stderr(), "{}", ascii(&text.to_string()));
+    } else {
+        let _ = print(&text.to_string());
+    }
+    ExitCode::from(if usage.use_stderr() { USAGE } else { 0 })
 }
 
 /// A pipe's reader turns nothing round.

@@ -6,6 +6,7 @@
 mod support;
 
 mod formats;
+mod help;
 mod logs;
 mod schema;
 mod streams;

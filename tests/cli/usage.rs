@@ -69,13 +69,3 @@ fn what_follows_the_dashes_is_not_ours() {
     let ran = podnet().run(&["bogus", "--", "-o", "json"]);
     assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
 }
-
-#[test]
-fn help_fits_a_terminal_and_goes_to_stdout() {
-    for args in [&["-h"][..], &["--help"], &["list", "-h"], &["inspect", "--help"], &["exec", "--help"]] {
-        let ran = podnet().run(args);
-        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "podnet {args:?}");
-        let widest = ran.stdout.lines().map(|line| line.chars().count()).max().unwrap();
-        assert!(widest <= 80, "podnet {args:?}: {widest} columns\n{}", ran.stdout);
-    }
-}

@@ -89,6 +89,13 @@ impl Podnet {
         self
     }
 
+    /// Runs the binary by another name.
+    pub fn called(mut self, file: PathBuf) -> Self {
+        std::os::unix::fs::symlink(BINARY, &file).unwrap();
+        self.binary = Some(file);
+        self
+    }
+
     /// The binary itself where no daemon has a place: that needs no root.
     pub fn command(&self) -> Command {
         let mut words: Vec<&OsStr> = Vec::new();
