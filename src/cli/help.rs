@@ -14,6 +14,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
 
 const START: &str = "\
 Start here:
+  podnet status                  what makes the network of pods here, and how it is
   podnet list                    what runs on this node, and on which network
   podnet inspect web-0           everything about one of them
   podnet inspect 10.42.0.7       … by address, MAC, PID, veth, netns, too

@@ -1,15 +1,12 @@
 //! `podnet inspect`.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::node::add_attachments;
+use super::node::{add_address_stores, add_attachments};
 use super::{Common, Error, block_on};
 use crate::collect::options::Options;
 use crate::collect::survey::{Survey, survey};
 use crate::collect::{dns, runtime};
-use crate::ipam::{DEFAULT_ROOT, evidence, reader};
 use crate::show::Format;
 use crate::target::{Pick, Reading, Target, Unresolved, elsewhere, resolve};
 use crate::view::inspection::inspection;
@@ -53,9 +50,7 @@ impl Inspect {
             add_attachments(&mut survey.node);
             let pid = pick.workload.and_then(|index| survey.node.workloads.get(index)?.pid);
             let names = pid.map(|pid| dns::read(&options.proc_root, pid));
-            let (stores, asked) = evidence::stores(Path::new(reader::HOST_LOCAL_ROOT), Path::new(DEFAULT_ROOT));
-            survey.node.address_stores = stores;
-            survey.node.sources.extend(asked);
+            add_address_stores(&mut survey.node);
             Ok::<_, Error>(inspection(&survey.node, pick, names))
         })??;
         common.print(&document)?;

@@ -23,6 +23,7 @@ mod log;
 mod node;
 mod schema;
 mod signals;
+mod status;
 mod terminal;
 
 use std::ffi::OsString;
@@ -50,6 +51,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Status(status::Status),
     List(list::List),
     Inspect(inspect::Inspect),
     Exec(exec::Exec),
@@ -212,6 +214,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     cli.common.log.start();
     raise_descriptor_limit();
     let result = match &cli.command {
+        Command::Status(status) => status.run(&cli.common),
         Command::List(list) => list.run(&cli.common),
         Command::Inspect(inspect) => inspect.run(&cli.common),
         Command::Exec(exec) => exec.run(&cli.common),

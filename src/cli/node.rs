@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::cni::{self, CACHE_ROOT};
 use crate::collect::log;
+use crate::ipam::{DEFAULT_ROOT, evidence, reader};
 use crate::model::node::Node;
 use crate::model::source::{Answer, Asked, Status};
 
@@ -13,6 +14,18 @@ pub fn add_attachments(node: &mut Node) {
     let start = Instant::now();
     let attachments = cni::evidence::attachments(Path::new(CACHE_ROOT));
     node.attachments = told(node, "cni cache", start, attachments, |list| format!("{} attachments", list.len()));
+}
+
+/// What the address stores of this node hold.
+pub fn add_address_stores(node: &mut Node) {
+    let (stores, asked) = evidence::stores(Path::new(reader::HOST_LOCAL_ROOT), Path::new(DEFAULT_ROOT));
+    node.address_stores = stores;
+    node.sources.extend(asked);
+}
+
+/// What the runtimes make of their directories of networks.
+pub fn add_networks(node: &mut Node) {
+    node.networks = Some(cni::evidence::networks(Path::new("/")));
 }
 
 /// Notes what a source answered, and gives what it told.

@@ -5,8 +5,11 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::cache::{Cache, Cached, Entry};
+use super::config_dir::{File, Pick, Standing, look, readers};
 use super::result::AddResult;
+use crate::collect::kernel::problem::chain;
 use crate::model::attachment::{AttachedAddress, AttachedInterface, AttachedRoute, Attachment};
+use crate::model::network::{self, NetworkFile, NetworkReader};
 use crate::model::source::Answer;
 use crate::model::workload::Pod;
 
@@ -17,7 +20,7 @@ pub fn attachments(root: &Path) -> Answer<Vec<Attachment>> {
     }
     match Cache::open(root).entries() {
         Ok(entries) => Answer::Present(entries.into_iter().map(attachment).collect()),
-        Err(error) => Answer::Failed(crate::collect::kernel::problem::chain(&error)),
+        Err(error) => Answer::Failed(chain(&error)),
     }
 }
 
@@ -29,7 +32,7 @@ fn attachment(entry: Entry) -> Attachment {
     };
     match entry.cached {
         Ok(cached) => fill(&mut attachment, &cached),
-        Err(unclear) => attachment.problem = Some(crate::collect::kernel::problem::chain(&unclear)),
+        Err(unclear) => attachment.problem = Some(chain(&unclear)),
     }
     attachment
 }
@@ -46,7 +49,7 @@ fn fill(attachment: &mut Attachment, cached: &Cached) {
     }
     match cached.add_result() {
         Ok(result) => told(attachment, &result.unwrap_or_default()),
-        Err(invalid) => attachment.problem = Some(crate::collect::kernel::problem::chain(&invalid)),
+        Err(invalid) => attachment.problem = Some(chain(&invalid)),
     }
 }
 
@@ -88,4 +91,50 @@ fn pod(cached: &Cached) -> Option<Pod> {
         container: None,
         sandbox_id: arg("K8S_POD_INFRA_CONTAINER_ID").or_else(|| Some(cached.container_id.clone())),
     })
+}
+
+/// What the runtimes that are configured below `root`, `/` on a node, make of their directories of networks.
+pub fn networks(root: &Path) -> Vec<NetworkReader> {
+    readers(root).into_iter().map(network_reader).collect()
+}
+
+fn network_reader(reader: super::config_dir::Reader) -> NetworkReader {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let mut found = NetworkReader {
+        runtime: reader.runtime.map(str::to_owned),
+        directory: text(&reader.directory),
+        plugin_directories: reader.plugin_directories.iter().map(|path| text(path)).collect(),
+        ..NetworkReader::default()
+    };
+    match look(reader) {
+        Ok(Pick { files, ignored, .. }) => {
+            found.files = files.iter().map(network_file).collect();
+            found.ignored = ignored.iter().map(|path| text(path)).collect();
+        }
+        Err(error) => found.problem = Some(chain(&error)),
+    }
+    found
+}
+
+fn network_file(file: &File) -> NetworkFile {
+    let (standing, because_of) = match &file.standing {
+        Standing::Picked => (network::Standing::Picked, None),
+        Standing::Also { .. } => (network::Standing::Also, None),
+        Standing::Shadowed { by } => (network::Standing::Shadowed, Some(by)),
+        Standing::SameName { as_in } => (network::Standing::SameName, Some(as_in)),
+        Standing::NotNamed => (network::Standing::NotNamed, None),
+        Standing::PassedOver => (network::Standing::PassedOver, None),
+        Standing::Blocks => (network::Standing::Blocks, None),
+        Standing::Blocked { by } => (network::Standing::Blocked, Some(by)),
+    };
+    let network = file.network.as_ref().ok();
+    NetworkFile {
+        path: file.path.to_string_lossy().into_owned(),
+        network: network.map(|network| network.name.clone()),
+        plugins: network.into_iter().flat_map(|network| &network.plugins).map(|plugin| plugin.kind.clone()).collect(),
+        missing: file.missing.clone(),
+        standing,
+        because_of: because_of.map(|path| path.to_string_lossy().into_owned()),
+        problem: file.network.as_ref().err().map(|invalid| chain(invalid)),
+    }
 }

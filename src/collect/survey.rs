@@ -61,7 +61,7 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
             .iter()
             .map(|each| NetnsState { netns: each.netns.clone(), ..NetnsState::default() })
             .collect(),
-        attachments: None,
+        kernel: Some(proc::kernel(&options.proc_root)),
         kubernetes,
         sources,
         ..Node::default()

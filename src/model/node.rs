@@ -9,8 +9,10 @@ use super::agent::Agent;
 use super::attachment::Attachment;
 use super::datapath::Datapath;
 use super::endpoint::{Endpoint, QueuedDelete};
+use super::kernel::Kernel;
 use super::kube::Kubernetes;
 use super::netns::{Inode, NetnsState};
+use super::network::NetworkReader;
 use super::peer::{Peers, Verdict};
 use super::source::Asked;
 use super::workload::Workload;
@@ -25,6 +27,12 @@ pub struct Node {
     pub workloads: Vec<Workload>,
     /// Every namespace found, also those that could not be read.
     pub namespaces: Vec<NetnsState>,
+    /// Where it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Kernel>,
+    /// The networks that runtimes put pods in; absent where they were not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub networks: Option<Vec<NetworkReader>>,
     /// The Cilium agent, where it was asked and answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<Agent>,

@@ -14,6 +14,7 @@ mod list;
 mod page;
 mod schema;
 mod source;
+mod status;
 mod words;
 
 use std::io::{self, Write};

@@ -441,6 +441,8 @@ mod tests {
                 Workload { state: State::Stopped, netns: None, pid: None, ..container("9999", "gone", 0) },
             ],
             namespaces: vec![host, pod, bare],
+            kernel: None,
+            networks: None,
             attachments: None,
             kubernetes: None,
             sources: vec![],

@@ -15,6 +15,7 @@ pub mod ipam;
 pub mod kube;
 pub mod list;
 pub mod schema;
+pub mod status;
 
 /// Of every document (`apiVersion`).
 pub const API_VERSION: &str = "podnet/v1";

@@ -12,6 +12,7 @@ use super::gc::Leftovers;
 use super::inspection::Inspection;
 use super::ipam::{AddressList, AddressReport, PoolList, Released};
 use super::list::List;
+use super::status::Status;
 use super::{API_VERSION, exec};
 
 /// A kind of document.
@@ -25,6 +26,7 @@ pub struct Kind {
 
 /// Every kind. Programs rely on them: fields and kinds are added, and never taken away or given another meaning.
 pub const KINDS: &[Kind] = &[
+    kind::<Status>("Status", "podnet status"),
     kind::<List>("List", "podnet list"),
     kind::<Inspection>("Inspection", "podnet inspect"),
     kind::<Creation>("Creation", "podnet create"),

@@ -12,3 +12,4 @@ mod pod;
 mod recordings;
 mod remains;
 mod stand_in;
+mod status;

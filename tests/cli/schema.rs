@@ -19,6 +19,7 @@ fn every_kind_is_as_its_schema_says() {
     let podnet = Podnet::default().env("PODNET_ROOT", scratch.text("store"));
     let own = own_pid();
     let documents: &[(&str, &[&str])] = &[
+        ("Status", &["status", "--runtime", "none"]),
         ("List", &["list", "--runtime", "none"]),
         ("Inspection", &["inspect", &own, "--runtime", "none"]),
         ("Inspection", &["inspect", "pid:1", "--runtime", "none"]),
@@ -51,7 +52,7 @@ fn a_schema_can_be_printed_as_anything() {
         (&["schema", "List"][..], "{"),
         (&["schema", "list", "-o", "yaml"], "$defs:"),
         (&["schema", "List", "-o", "jsonpath={.title}"], "List\n"),
-        (&["schema", "-o", "name"], "List\nInspection\n"),
+        (&["schema", "-o", "name"], "Status\nList\n"),
     ] {
         let ran = super::podnet().run(args);
         assert!(ran.status == 0 && ran.stdout.starts_with(beginning), "podnet {args:?}: {ran:?}");

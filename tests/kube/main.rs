@@ -9,3 +9,4 @@ mod support;
 mod answers;
 mod apiserver;
 mod faults;
+mod status;

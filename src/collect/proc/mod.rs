@@ -2,9 +2,11 @@
 
 pub mod cgroup;
 mod descriptors;
+mod kernel;
 mod mounts;
 mod process;
 
 pub use descriptors::{OpenNetns, open_netns, socket_holders};
+pub use kernel::kernel;
 pub use mounts::{NetnsMount, mounted_netns};
 pub use process::{Process, Walk, walk};

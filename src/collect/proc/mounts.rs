@@ -54,6 +54,19 @@ fn is_hidden(mount: &Mount, folders: &[&Mount], by_id: &HashMap<u32, &Mount>) ->
     false
 }
 
+/// Where a file system of that type is mounted in podnet's own mount namespace.
+pub fn mounted(root: &Path, kind: &str) -> Vec<PathBuf> {
+    let table = fs::read(root.join("self/mountinfo")).unwrap_or_default();
+    let place = |line: &[u8]| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let path = fields.nth(4)?;
+        // Optional fields end with a hyphen; the type follows.
+        let found = fields.skip_while(|field| *field != b"-").nth(1)?;
+        (found == kind.as_bytes()).then(|| PathBuf::from(OsString::from_vec(unescape(path))))
+    };
+    table.split(|byte| *byte == b'\n').filter_map(place).collect()
+}
+
 /// `36 35 0:4 net:[4026532281] /run/netns/x rw shared:1 - nsfs nsfs rw`.
 fn parse(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ');
@@ -89,6 +102,15 @@ mod tests {
         fs::create_dir(root.path().join("self")).unwrap();
         fs::write(root.path().join("self/mountinfo"), table).unwrap();
         mounted_netns(root.path(), "self")
+    }
+
+    #[test]
+    fn finds_a_file_system_by_its_type() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("self")).unwrap();
+        let table = "31 28 0:29 / /sys/fs/bpf rw shared:9 master:1 - bpf bpf rw,mode=700\n32 28 0:30 / /bpf rw - tmpfs bpf rw\n\n1 2\n";
+        fs::write(root.path().join("self/mountinfo"), table).unwrap();
+        assert_eq!(mounted(root.path(), "bpf"), [PathBuf::from("/sys/fs/bpf")]);
     }
 
     #[test]
