@@ -123,6 +123,7 @@ impl Create {
             mtu: self.mtu,
             masquerade: !self.no_masq,
             store: self.state.root.clone(),
+            delegate: None,
         })
     }
 }

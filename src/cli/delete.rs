@@ -73,6 +73,7 @@ impl Delete {
             mtu: None,
             masquerade: true,
             store: self.state.root.clone(),
+            delegate: None,
         };
         let mut owners = journaled(&self.name, self.ifname.as_deref(), engine)?;
         let subject = if owners.is_empty() { Some(Subject::find(&self.name, common)?) } else { None };

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::terminal::say;
+use crate::cni::install;
 use crate::collect::cilium;
 use crate::model::source::{Asked, Status};
 use crate::show::{Format, columns, harmless, harmless_json};
@@ -67,6 +68,8 @@ pub enum Error {
     Pool(#[from] ipam::choose::NoMatch),
     #[error("cannot {what}")]
     Demo { what: &'static str, source: io::Error },
+    #[error(transparent)]
+    Install(#[from] install::Error),
     #[error("cannot start the async runtime")]
     Start { source: io::Error },
     #[error("cannot write the answer")]
@@ -210,6 +213,13 @@ impl Error {
             Error::NoEndpoint { .. } => Some("podnet endpoint list shows those it has".to_owned()),
             Error::NothingRuns => Some("podnet list --all shows what there is".to_owned()),
             Error::NoTarget { .. } => Some("name one: podnet exec TARGET -- CMD, or set PODNET_TARGET".to_owned()),
+            Error::Install(install::Error::StillAttached { .. }) => {
+                Some("delete those pods first, or --force".to_owned())
+            }
+            Error::Install(install::Error::ForeignNetwork { .. } | install::Error::NameTaken { .. }) => {
+                Some("move that file away, or choose another directory with --conf-dir".to_owned())
+            }
+            Error::Install(_) if self.status() == PERMISSION => Some("run as root".to_owned()),
             _ if self.status() == PERMISSION => {
                 Some("run as root, or with CAP_SYS_ADMIN and CAP_SYS_PTRACE".to_owned())
             }

@@ -2,6 +2,7 @@
 
 mod attachment;
 mod bench;
+mod cni;
 mod complete;
 mod completions;
 mod create;
@@ -16,6 +17,7 @@ mod face;
 mod gc;
 mod help;
 mod inspect;
+mod install_cni;
 mod ipam;
 mod key;
 mod list;
@@ -64,6 +66,9 @@ enum Command {
     Ipam(ipam::Ipam),
     Schema(schema::Schema),
     Completions(completions::Completions),
+    Cni(cni::Cni),
+    InstallCni(install_cni::InstallCni),
+    UninstallCni(install_cni::UninstallCni),
 }
 
 #[derive(Args, Debug)]
@@ -197,6 +202,9 @@ pub fn command() -> clap::Command {
 /// Parses the arguments, runs the command and tells how it went.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
+    if let Some(status) = cni::called(arguments.len()) {
+        return status;
+    }
     if let Some(answered) = complete::answer(&arguments) {
         return answered;
     }
@@ -227,6 +235,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Ipam(ipam) => ipam.run(&cli.common),
         Command::Schema(schema) => schema.run(&cli.common),
         Command::Completions(completions) => completions.run(),
+        Command::Cni(cni) => Ok(cni.run()),
+        Command::InstallCni(install) => install.run(&cli.common),
+        Command::UninstallCni(uninstall) => uninstall.run(&cli.common),
     };
     match result {
         Ok(status) => ExitCode::from(status),

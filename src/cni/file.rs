@@ -12,14 +12,18 @@ const LONGEST: u64 = 4 << 20;
 
 /// Reads a file whole. A FIFO in its place does not hang, and a huge one is not taken in.
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    read_at_most(path, LONGEST)
+}
+
+pub(super) fn read_at_most(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("no regular file"));
     }
     let mut bytes = Vec::new();
-    file.take(LONGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {LONGEST} bytes")));
+    file.take(longest.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > longest {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {longest} bytes")));
     }
     Ok(bytes)
 }

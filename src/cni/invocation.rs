@@ -89,6 +89,8 @@ pub struct Invocation {
     /// Always for ADD and CHECK.
     pub netns: Option<PathBuf>,
     pub args: Args,
+    /// `CNI_ARGS` as it was given, for plugins that are delegated to.
+    pub raw_args: String,
     /// Where other plugins are.
     pub path: Vec<PathBuf>,
 }
@@ -119,16 +121,16 @@ impl Invocation {
             }
             _ => None,
         };
-        let args = text(ARGS)?.unwrap_or_default();
+        let raw_args = text(ARGS)?.unwrap_or_default();
         let args = match verb {
             // What is deleted was added with them; they stand in the way of nothing now.
-            Verb::Del => Args::parse(&args).unwrap_or_default(),
-            Verb::Add | Verb::Check => Args::parse(&args).map_err(|invalid| wrong(ARGS, &invalid))?,
+            Verb::Del => Args::parse(&raw_args).unwrap_or_default(),
+            Verb::Add | Verb::Check => Args::parse(&raw_args).map_err(|invalid| wrong(ARGS, &invalid))?,
             _ => Args::default(),
         };
         let netns = get(NETNS).filter(|value| verb.has_attachment() && !value.is_empty()).map(PathBuf::from);
         let path = get(PATH).map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
-        Ok(Self { verb, owner, netns, args, path })
+        Ok(Self { verb, owner, netns, args, raw_args, path })
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::wish;
+use crate::cni::exec;
 use crate::collect::kernel::netlink;
 use crate::model::netns::Inode;
 use crate::{ipam, netns};
@@ -15,6 +16,10 @@ pub enum Error {
     Invalid(#[from] wish::Invalid),
     #[error(transparent)]
     Ipam(#[from] ipam::Error),
+    #[error("no address from another plugin")]
+    Delegate(#[from] exec::Error),
+    #[error("the address plugin {kind} gave no address that is wanted")]
+    NoAddress { kind: String },
     #[error(transparent)]
     Netns(#[from] netns::Error),
     #[error("{path} is the host's own netns: an interface for a pod has no place there")]
@@ -68,6 +73,8 @@ impl Error {
             Error::NetnsExists { .. }
                 | Error::InterfaceExists { .. }
                 | Error::NotOurs { .. }
+                // Nothing ran.
+                | Error::Delegate(exec::Error::NotFound { .. } | exec::Error::Start { .. })
                 | Error::Ipam(ipam::Error::AlreadyReserved { .. })
         )
     }

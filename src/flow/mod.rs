@@ -5,6 +5,7 @@
 //! each step, so whatever kills it, `podnet gc` can finish the undo. `create`, `delete`, `gc` and the CNI plugin
 //! are faces of this one engine.
 
+pub mod delegate;
 mod engine;
 pub mod error;
 pub mod gc;
@@ -12,6 +13,7 @@ pub mod journal;
 pub mod kernel;
 mod mac;
 pub mod names;
+pub mod plugin;
 pub mod record;
 mod result;
 pub mod step;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names;
 use super::wish::Wish;
+use crate::cni::result::Dns;
 use crate::ipam::LeasedAddress;
 use crate::model::address::Family;
 use crate::model::mac::Mac;
@@ -27,6 +28,9 @@ pub struct Record {
     pub netns: Option<Inode>,
     #[serde(default)]
     pub addresses: Vec<LeasedAddress>,
+    /// What a delegated plugin said of name servers.
+    #[serde(default)]
+    pub dns: Dns,
     /// Those that leave the node under its own address.
     #[serde(default)]
     pub masqueraded: Vec<IpAddr>,
@@ -56,7 +60,16 @@ impl Record {
         let end = |name: String| End { name, ifindex: 0, mac: None };
         let host = end(names::host_interface(&wish.owner));
         let pod = end(wish.owner.ifname().to_owned());
-        Self { wish, host, pod, mtu: 0, netns: None, addresses: Vec::new(), masqueraded: Vec::new() }
+        Self {
+            wish,
+            host,
+            pod,
+            mtu: 0,
+            netns: None,
+            addresses: Vec::new(),
+            dns: Dns::default(),
+            masqueraded: Vec::new(),
+        }
     }
 
     /// The addresses for previews; before they are known, a word in the place of each.

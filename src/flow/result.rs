@@ -21,6 +21,7 @@ impl Record {
             interfaces: vec![interface(&self.host, ""), interface(&self.pod, &sandbox)],
             ips: self.addresses.iter().map(ip).collect(),
             routes: self.addresses.iter().flat_map(routes).collect(),
+            dns: self.dns.clone(),
             ..AddResult::default()
         }
     }

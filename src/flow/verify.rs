@@ -1,21 +1,39 @@
 //! What the kernel holds beside what the record says: the last step of a creation, and the plugin's CHECK.
 
+use std::net::IpAddr;
+
 use super::error::Error;
 use super::kernel::{address, link, masquerade, route};
 use super::record::End;
 use super::work::Work;
 use crate::model::address::Family;
 
+/// What may have been changed since by others with a right to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// The MTU of the pod's end; `None`: any smaller one.
+    pub pod_mtu: Option<u32>,
+    /// Of these addresses the default route is elsewhere.
+    pub moved_routes: Vec<IpAddr>,
+}
+
 /// What differs, a sentence each; nothing when all is as it was made.
 pub fn differences(work: &mut Work) -> Result<Vec<String>, Error> {
+    let allowed = Allowed { pod_mtu: Some(work.record.mtu), moved_routes: Vec::new() };
+    differences_but(work, &allowed)
+}
+
+/// As [`differences`], but for what is allowed.
+pub fn differences_but(work: &mut Work, allowed: &Allowed) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     let (host, pod, mtu) = (work.record.host.clone(), work.record.pod.clone(), work.record.mtu);
     let inside = link::find(work.pod()?, &pod.name)?;
     let outside = link::find(work.host()?, &host.name)?;
-    found.extend(compare_link("the pod's interface", &pod, inside.as_ref(), mtu, host.ifindex));
+    let pod_mtu = allowed.pod_mtu.or(inside.as_ref().map(|inside| inside.mtu.min(mtu))).unwrap_or(mtu);
+    found.extend(compare_link("the pod's interface", &pod, inside.as_ref(), pod_mtu, host.ifindex));
     found.extend(compare_link("the host's interface", &host, outside.as_ref(), mtu, pod.ifindex));
     if let Some(inside) = inside {
-        compare_pod(work, inside.ifindex, &mut found)?;
+        compare_pod(work, inside.ifindex, allowed, &mut found)?;
     }
     if let Some(outside) = outside {
         compare_host(work, outside.ifindex, &mut found)?;
@@ -51,13 +69,16 @@ fn compare_link(whose: &str, end: &End, found: Option<&link::Found>, mtu: u32, o
     differences
 }
 
-fn compare_pod(work: &mut Work, ifindex: u32, found: &mut Vec<String>) -> Result<(), Error> {
+fn compare_pod(work: &mut Work, ifindex: u32, allowed: &Allowed, found: &mut Vec<String>) -> Result<(), Error> {
     let name = work.record.pod.name.clone();
     let addresses = address::of(work.pod()?, ifindex)?;
     for leased in work.record.addresses.clone() {
         let address = leased.address.addr();
         if !addresses.contains(&address) {
             found.push(format!("the pod's interface {name} has no address {address}"));
+            continue;
+        }
+        if allowed.moved_routes.contains(&address) {
             continue;
         }
         let outside = route::OUTSIDE.into_iter().find(|outside| Family::of(outside) == Family::of(&address));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::delegate::Delegate;
 use crate::ipam::Owner;
 use crate::model::mac::Mac;
 
@@ -38,6 +39,9 @@ pub struct Wish {
     pub masquerade: bool,
     /// Root of the address store.
     pub store: PathBuf,
+    /// The plugin that gives the addresses in the place of the store.
+    #[serde(default)]
+    pub delegate: Option<Delegate>,
 }
 
 /// The netns of the pod.

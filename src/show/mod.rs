@@ -8,6 +8,7 @@ mod endpoint;
 mod escape;
 mod gc;
 mod inspection;
+mod installation;
 mod ipam;
 mod jsonpath;
 mod list;

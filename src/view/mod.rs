@@ -11,6 +11,7 @@ pub mod gc;
 pub mod inspected_endpoint;
 pub mod inspected_ipam;
 pub mod inspection;
+pub mod installation;
 pub mod ipam;
 pub mod kube;
 pub mod list;

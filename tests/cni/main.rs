@@ -2,9 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout)]
 
+mod bad_input;
+mod called;
 mod chain;
 mod decode;
 mod exec;
 mod plugins;
+mod spec;
 #[path = "../support/mod.rs"]
 mod support;
+
+use support::host;

@@ -10,4 +10,5 @@ mod create;
 mod demo;
 mod dialogue;
 mod faults;
-mod host;
+
+use support::host;

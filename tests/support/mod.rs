@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod docker;
 pub mod facts;
 pub mod fake_docker;
+pub mod host;
 pub mod image;
 pub mod namespace;
 pub mod netns;

@@ -10,7 +10,7 @@ use super::Invalid;
 use super::network::{GcAttachment, VALID_ATTACHMENTS, name, object};
 use super::plugin::{boolean, is_program, text};
 use crate::cni::error::{Code, Refusal};
-use crate::cni::result::AddResult;
+use crate::cni::result::{AddResult, Dns};
 use crate::cni::version::SpecVersion;
 use crate::model::mac::Mac;
 
@@ -38,6 +38,8 @@ pub struct PodnetConf {
     pub ips: Vec<IpAddr>,
     /// `runtimeConfig.mac`.
     pub mac: Option<Mac>,
+    /// `dns`: handed on in the result.
+    pub dns: Dns,
     pub previous: Option<AddResult>,
     /// Only for GC.
     pub valid_attachments: Option<Vec<GcAttachment>>,
@@ -56,11 +58,11 @@ pub enum Ipam {
 
 impl PodnetConf {
     pub fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
-        let object = object(bytes).map_err(|invalid| Refusal::caused(Code::DECODE, &invalid))?;
+        let object = object(bytes).map_err(|invalid| refused(Code::DECODE, &invalid))?;
         // First, since it decides what the rest means.
         let version = version(&object)?;
         Self::from_object(object, version).map_err(|reason| match reason {
-            Reason::Invalid(invalid) => Refusal::caused(Code::INVALID_CONFIG, &invalid),
+            Reason::Invalid(invalid) => refused(Code::INVALID_CONFIG, &invalid),
             Reason::Refusal(refusal) => refusal,
         })
     }
@@ -83,11 +85,17 @@ impl PodnetConf {
             agent: agent(&object)?,
             ips: [addresses(runtime)?, addresses(args)?].concat(),
             mac: mac(runtime)?,
+            dns: dns(&object)?,
             previous: previous(&object, version)?,
             valid_attachments: valid_attachments(&object)?,
             object,
         })
     }
+}
+
+fn refused(code: Code, invalid: &Invalid) -> Refusal {
+    let refusal = Refusal::caused(code, invalid);
+    Refusal { message: format!("the network configuration is refused: {}", refusal.message), ..refusal }
 }
 
 enum Reason {
@@ -112,7 +120,7 @@ fn wrong(key: &str, expected: &'static str) -> Invalid {
 }
 
 fn version(object: &Map<String, Value>) -> Result<SpecVersion, Refusal> {
-    let stated = text(object, "cniVersion").map_err(|invalid| Refusal::caused(Code::DECODE, &invalid))?;
+    let stated = text(object, "cniVersion").map_err(|invalid| refused(Code::DECODE, &invalid))?;
     let spoken = SpecVersion::OF_PLUGIN.map(SpecVersion::as_str);
     let version = SpecVersion::stated(stated.as_deref()).ok();
     version.filter(|version| SpecVersion::OF_PLUGIN.contains(version)).ok_or_else(|| {
@@ -187,6 +195,14 @@ fn mac(runtime: &Map<String, Value>) -> Result<Option<Mac>, Invalid> {
         Some(Ok(mac)) if mac.0[0] & 1 == 0 && mac.0 != [0; 6] => Ok(Some(mac)),
         Some(_) => Err(wrong("mac", expected)),
         None => Ok(None),
+    }
+}
+
+fn dns(object: &Map<String, Value>) -> Result<Dns, Invalid> {
+    match object.get("dns") {
+        None | Some(Value::Null) => Ok(Dns::default()),
+        Some(value) => serde_json::from_value(value.clone())
+            .map_err(|_| wrong("dns", "an object with nameservers, domain, search and options")),
     }
 }
 

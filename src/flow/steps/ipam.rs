@@ -1,10 +1,14 @@
 //! Addresses from the embedded store.
 
+use std::net::IpAddr;
+
+use crate::cni::Verb;
+use crate::flow::delegate::Delegate;
 use crate::flow::error::Error;
 use crate::flow::record::Record;
 use crate::flow::step::{Change, Step};
 use crate::flow::work::Work;
-use crate::ipam::Request;
+use crate::ipam::{LeasedAddress, Request};
 
 pub struct Ipam;
 
@@ -41,6 +45,9 @@ impl Step for Ipam {
     }
 
     fn apply(&self, work: &mut Work) -> Result<Vec<Change>, Error> {
+        if let Some(delegate) = work.record.wish.delegate.clone() {
+            return take_from(&delegate, work);
+        }
         let wish = &work.record.wish;
         let request = Request {
             owner: wish.owner.clone(),
@@ -49,16 +56,38 @@ impl Step for Ipam {
             wanted: wish.addresses.clone(),
         };
         work.record.addresses = work.store().reserve(&request)?.addresses;
-        let change = |each: &crate::ipam::LeasedAddress| {
-            Change::added(format!("address {} of pool {}", each.address.addr(), each.pool))
-        };
+        let change =
+            |each: &LeasedAddress| Change::added(format!("address {} of pool {}", each.address.addr(), each.pool));
         Ok(work.record.addresses.iter().map(change).collect())
     }
 
     /// By the owner, not by the record: a kill may have come between the store and the record.
     fn undo(&self, work: &mut Work) -> Result<Vec<Change>, Error> {
+        if let Some(delegate) = work.record.wish.delegate.clone() {
+            return give_back(&delegate, work);
+        }
         let released = work.store().release(&work.record.wish.owner)?;
         work.record.addresses.clear();
         Ok(released.into_iter().map(|address| Change::removed(format!("address {address}"))).collect())
     }
+}
+
+/// The pools of the wish only say which families are wanted.
+fn take_from(delegate: &Delegate, work: &mut Work) -> Result<Vec<Change>, Error> {
+    let wish = &work.record.wish;
+    let wanted = |address: IpAddr| if address.is_ipv4() { wish.ipv4_pool.is_some() } else { wish.ipv6_pool.is_some() };
+    let given = delegate.add(&wish.owner, &work.record.netns_path(), wanted)?;
+    work.record.addresses = given.addresses;
+    work.record.dns = given.dns;
+    let change =
+        |each: &LeasedAddress| Change::added(format!("address {} from {}", each.address.addr(), delegate.kind));
+    Ok(work.record.addresses.iter().map(change).collect())
+}
+
+fn give_back(delegate: &Delegate, work: &mut Work) -> Result<Vec<Change>, Error> {
+    delegate.tell(Verb::Del, Some(&work.record.wish.owner), &work.record.netns_path())?;
+    let returned = std::mem::take(&mut work.record.addresses);
+    let change =
+        |each: LeasedAddress| Change::removed(format!("address {} from {}", each.address.addr(), delegate.kind));
+    Ok(returned.into_iter().map(change).collect())
 }

@@ -75,6 +75,9 @@ fn choose_families(work: &mut Work) -> Result<(), Error> {
 
 /// Routes to single addresses are the pods' own.
 fn refuse_overlap(work: &mut Work) -> Result<(), Error> {
+    if work.record.wish.delegate.is_some() {
+        return Ok(());
+    }
     let store = work.store();
     let mut routes = route::destinations(work.host()?);
     routes.retain(|route: &IpNet| route.prefix_len() < route.max_prefix_len());

@@ -2,9 +2,9 @@
 
 use std::process::{Command, Output, Stdio};
 
-use crate::support::namespace::unique;
-use crate::support::netns::TestNetns;
-use crate::support::scratch::Scratch;
+use super::namespace::unique;
+use super::netns::TestNetns;
+use super::scratch::Scratch;
 
 pub struct Host {
     pub netns: TestNetns,
