@@ -80,6 +80,7 @@ fn wish(state: &State, pool: &str, nth: usize) -> Result<Wish, String> {
         mtu: None,
         masquerade: true,
         store: state.root.clone(),
+        delegate: None,
     })
 }
 

@@ -10,6 +10,7 @@ use super::endpoint::{EndpointList, EndpointLog, EndpointReport};
 use super::error::ErrorReport;
 use super::gc::Leftovers;
 use super::inspection::Inspection;
+use super::installation::Installation;
 use super::ipam::{AddressList, AddressReport, PoolList, Released};
 use super::list::List;
 use super::status::Status;
@@ -32,6 +33,7 @@ pub const KINDS: &[Kind] = &[
     kind::<Creation>("Creation", "podnet create"),
     kind::<Deletion>("Deletion", "podnet delete"),
     kind::<Leftovers>("Leftovers", "podnet gc"),
+    kind::<Installation>("Installation", "podnet install-cni, podnet uninstall-cni"),
     kind::<EndpointList>("EndpointList", "podnet endpoint list"),
     kind::<EndpointReport>("Endpoint", "podnet endpoint get"),
     kind::<EndpointLog>("EndpointLog", "podnet endpoint log"),

@@ -8,6 +8,8 @@ mod chain;
 mod decode;
 mod exec;
 mod plugins;
+mod races;
+mod runtime;
 mod spec;
 #[path = "../support/mod.rs"]
 mod support;

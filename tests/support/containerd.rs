@@ -1,14 +1,15 @@
 //! A private containerd with the CRI, and pods on a `ptp` network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use super::cri::Cri;
 use super::daemon::Daemon;
 use super::image;
 use super::prerequisite;
 use super::scratch::{Scratch, clean_up};
-use super::shell::succeed;
+use super::shell::{succeed, wait_for};
 use super::subnet::Subnet;
 
 pub struct Containerd {
@@ -18,9 +19,26 @@ pub struct Containerd {
     pub scratch: Scratch,
 }
 
+/// Where its CNI plugins are, and the `NAME=VALUE` that they are told by way of the daemon.
+pub struct Plugins {
+    pub directory: PathBuf,
+    pub environment: Vec<String>,
+}
+
+/// Debian's, and a network of them.
+fn debians(scratch: &Scratch, subnet: &Subnet) -> Plugins {
+    scratch.write("cni/10-podnet-test.conflist", &network(scratch, subnet));
+    Plugins { directory: "/usr/lib/cni".into(), environment: Vec::new() }
+}
+
 impl Containerd {
     /// None, having said why, where it cannot be started.
     pub fn start() -> Option<Self> {
+        Self::start_on(debians)
+    }
+
+    /// With the plugins and the network, below `cni`, that `prepare` puts in place.
+    fn start_on(prepare: impl FnOnce(&Scratch, &Subnet) -> Plugins) -> Option<Self> {
         if !prerequisite::root_and(&["containerd", "ctr", "runc", "busybox"]) {
             return None;
         }
@@ -30,17 +48,23 @@ impl Containerd {
         }
         let scratch = Scratch::new();
         let subnet = Subnet::claim();
-        let config = scratch.write("containerd.toml", &config(&scratch));
-        scratch.write("cni/10-podnet-test.conflist", &network(&scratch, &subnet));
+        let plugins = prepare(&scratch, &subnet);
+        let config = scratch.write("containerd.toml", &config(&scratch, &plugins.directory));
         let argv = ["containerd", "--config", config.to_str().unwrap()].map(String::from);
+        let argv = std::iter::once("env".to_owned()).chain(plugins.environment).chain(argv);
         let socket = scratch.text("containerd.sock");
-        let daemon = Daemon::start(&scratch, argv.to_vec(), || is_ready(&socket));
+        let daemon = Daemon::start(&scratch, argv.collect(), || is_ready(&socket));
         Some(Self { daemon, subnet, scratch })
     }
 
     /// With the images that pods need.
     pub fn start_with_images() -> Option<Self> {
-        let containerd = Self::start()?;
+        Self::start_with_images_on(debians)
+    }
+
+    /// With the images, and plugins of the test's own.
+    pub fn start_with_images_on(prepare: impl FnOnce(&Scratch, &Subnet) -> Plugins) -> Option<Self> {
+        let containerd = Self::start_on(prepare)?;
         for namespace in ["k8s.io", "default"] {
             let archive = image::archive(&containerd.scratch);
             containerd.ctr(namespace, &["images", "import", archive.to_str().unwrap()]);
@@ -70,6 +94,7 @@ impl Containerd {
     pub fn revive(&mut self) {
         let socket = self.scratch.text("containerd.sock");
         self.daemon.revive(|| is_ready(&socket));
+        wait_for("the CRI to be initialized", Duration::from_secs(60), || self.cri().is_initialized().then_some(()));
     }
 }
 
@@ -85,7 +110,7 @@ impl Drop for Containerd {
     }
 }
 
-fn config(scratch: &Scratch) -> String {
+fn config(scratch: &Scratch, plugins: &Path) -> String {
     format!(
         r#"version = 2
 root = "{root}"
@@ -101,13 +126,14 @@ address = "{socket}"
 sandbox_image = "{pause}"
 restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
+bin_dir = "{plugins}"
 conf_dir = "{cni}"
 "#,
         root = scratch.text("root"),
         state = scratch.text("state"),
         socket = scratch.text("containerd.sock"),
         pause = image::PAUSE,
+        plugins = plugins.display(),
         cni = scratch.text("cni"),
     )
 }

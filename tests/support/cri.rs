@@ -42,15 +42,21 @@ impl Cri {
 
     /// A pod on the CNI network.
     pub fn run_pod(&self, namespace: &str, name: &str) -> Pod {
-        self.run_sandbox(namespace, name, NamespaceMode::Pod)
+        self.run_sandbox(namespace, name, NamespaceMode::Pod, Vec::new())
     }
 
     /// A pod in the host's netns.
     pub fn run_host_pod(&self, namespace: &str, name: &str) -> Pod {
-        self.run_sandbox(namespace, name, NamespaceMode::Node)
+        self.run_sandbox(namespace, name, NamespaceMode::Node, Vec::new())
     }
 
-    fn run_sandbox(&self, namespace: &str, name: &str, network: NamespaceMode) -> Pod {
+    /// A pod on the CNI network, with a port of its own at one of the host.
+    pub fn run_pod_publishing(&self, namespace: &str, name: &str, host_port: i32, container_port: i32) -> Pod {
+        let mapping = PortMapping { container_port, host_port };
+        self.run_sandbox(namespace, name, NamespaceMode::Pod, vec![mapping])
+    }
+
+    fn run_sandbox(&self, namespace: &str, name: &str, network: NamespaceMode, port_mappings: Vec<PortMapping>) -> Pod {
         let uid = uid();
         let labels = [("namespace", namespace), ("name", name), ("uid", &uid)]
             .map(|(key, value)| (format!("io.kubernetes.pod.{key}"), value.to_owned()));
@@ -63,6 +69,7 @@ impl Cri {
             }),
             // runc sets none without a UTS namespace of its own, which a pod in the host's netns has not.
             hostname: if network == NamespaceMode::Pod { name.into() } else { String::new() },
+            port_mappings,
             labels: labels.into(),
             linux: Some(LinuxPodSandboxConfig {
                 cgroup_parent: format!("/kubepods/besteffort/pod{uid}"),
@@ -141,7 +148,20 @@ impl Cri {
         }
     }
 
+    /// A daemon that was just started says for a while that it is not initialized.
+    pub fn is_initialized(&self) -> bool {
+        self.try_call::<_, Empty>("ListPodSandbox", Empty {}).is_ok()
+    }
+
     fn call<Q, A>(&self, method: &str, request: Q) -> A
+    where
+        Q: prost::Message + 'static,
+        A: prost::Message + Default + 'static,
+    {
+        self.try_call(method, request).unwrap_or_else(|status| panic!("CRI {method}: {status}"))
+    }
+
+    fn try_call<Q, A>(&self, method: &str, request: Q) -> Result<A, tonic::Status>
     where
         Q: prost::Message + 'static,
         A: prost::Message + Default + 'static,
@@ -152,7 +172,7 @@ impl Cri {
             client.ready().await.unwrap();
             client.unary(tonic::Request::new(request), path, tonic_prost::ProstCodec::default()).await
         });
-        answer.unwrap_or_else(|status| panic!("CRI {method}: {status}")).into_inner()
+        Ok(answer?.into_inner())
     }
 }
 
@@ -203,10 +223,21 @@ mod message {
         pub metadata: Option<PodSandboxMetadata>,
         #[prost(string, tag = "2")]
         pub hostname: String,
+        #[prost(message, repeated, tag = "5")]
+        pub port_mappings: Vec<PortMapping>,
         #[prost(map = "string, string", tag = "6")]
         pub labels: HashMap<String, String>,
         #[prost(message, optional, tag = "8")]
         pub linux: Option<LinuxPodSandboxConfig>,
+    }
+
+    /// TCP, on every address.
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct PortMapping {
+        #[prost(int32, tag = "2")]
+        pub container_port: i32,
+        #[prost(int32, tag = "3")]
+        pub host_port: i32,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
