@@ -14,8 +14,8 @@ const GROUPS: [(&str, &[&str]); 4] = [
 
 const START: &str = "\
 Start here:
-  podnet status                  what makes the network of pods here, and how it is
   podnet list                    what runs on this node, and on which network
+  podnet status                  what makes pods' networks here, and how it is
   podnet inspect web-0           everything about one of them
   podnet inspect 10.42.0.7       … by address, MAC, PID, veth, netns, too
   podnet exec web-0 -- ip addr   this host's tools, inside its network";
