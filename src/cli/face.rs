@@ -75,6 +75,29 @@ impl Watch for Face {
         if self.manner == Manner::Dialogue && !self.unasked { self.ask(upcoming) } else { Decision::Go }
     }
 
+    fn before_undo(&mut self, upcoming: &Upcoming<'_>) -> Decision {
+        if self.manner != Manner::Dialogue || self.unasked {
+            return Decision::Go;
+        }
+        let step = view::planned(upcoming.step, upcoming.record);
+        self.write(|page, out| {
+            writeln!(out)?;
+            show::creation::to_undo(page, out, upcoming.number, upcoming.of, &step)?;
+            show::sentence(page, out, 1, "[enter] undo  [a] all the rest  [q] stop here")
+        });
+        loop {
+            match key::read(self.signals.descriptor()).ok().flatten() {
+                Some(b'\n' | b'\r' | b' ') => return Decision::Go,
+                Some(b'a') => {
+                    self.unasked = true;
+                    return Decision::Go;
+                }
+                Some(b'q' | 3 | 4) | None => return Decision::Quit,
+                Some(_) => {}
+            }
+        }
+    }
+
     fn after(&mut self, outcome: &Outcome) {
         let step = view::report(outcome);
         match self.manner {

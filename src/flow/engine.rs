@@ -56,6 +56,11 @@ pub trait Watch {
         Decision::Go
     }
 
+    /// Before a step of a deletion is undone; its numbers count the undone ones.
+    fn before_undo(&mut self, _upcoming: &Upcoming<'_>) -> Decision {
+        Decision::Go
+    }
+
     fn after(&mut self, _outcome: &Outcome) {}
 
     /// Whether somebody wants it to end (SIGINT, SIGTERM).
@@ -167,7 +172,7 @@ impl Engine {
             None => recovered(wish)?,
         };
         let mut run = Run::resumed(journal, state, self.journals.run());
-        let error = run.undo_all(watch);
+        let error = if run.undo_asked(watch) { run.undo_all(watch) } else { Some(Error::Interrupted) };
         let Run { journal, begun, outcomes, .. } = run;
         if begun.is_empty() {
             journal.remove()?;
@@ -284,6 +289,25 @@ impl Run {
             let _ = self.journal.remove();
         }
         Box::new(Failed { step, source, record: self.work.record, outcomes: self.outcomes })
+    }
+
+    /// Undoes step after step as long as whoever watches says so; `false` when they want it to end here. A step that
+    /// cannot be undone is left to [`Run::undo_all`], which tries it again.
+    fn undo_asked(&mut self, watch: &mut dyn Watch) -> bool {
+        let of = self.begun.len();
+        while let Some(step) = self.begun.last().and_then(|name| steps::named(name)) {
+            let number = of - self.begun.len() + 1;
+            let upcoming = Upcoming { step, number, of, record: &self.work.record };
+            if watch.interrupted() || watch.before_undo(&upcoming) == Decision::Quit {
+                return false;
+            }
+            let name = step.name().to_owned();
+            if self.undo_last(watch).is_some() {
+                self.begun.push(name);
+                return true;
+            }
+        }
+        true
     }
 
     /// In reverse, and past errors; gives the first.

@@ -210,3 +210,69 @@ fn read(file: &mut File, path: &Path) -> Result<Option<State>, Error> {
     let state = |line: &[u8]| serde_json::from_slice(line).ok().filter(|state: &State| state.version == VERSION);
     Ok(bytes.split(|byte| *byte == b'\n').rev().find_map(state))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::flow::wish::{Place, Wish};
+
+    fn state(phase: Phase) -> State {
+        let wish = Wish {
+            owner: Owner::new("demo", "eth0").unwrap(),
+            network: "podnet".into(),
+            place: Place::Named("demo".into()),
+            ipv4_pool: Some("default".into()),
+            ipv6_pool: None,
+            addresses: Vec::new(),
+            mac: None,
+            mtu: None,
+            masquerade: true,
+            store: PathBuf::from("/var/lib/podnet"),
+        };
+        State::new(phase, vec!["netns".into()], Record::new(wish))
+    }
+
+    fn written(tail: &[u8]) -> Option<State> {
+        let run = tempfile::tempdir().unwrap();
+        let journals = Journals::new(run.path());
+        let owner = Owner::new("demo", "eth0").unwrap();
+        let mut journal = journals.open(&owner).unwrap();
+        journal.write(state(Phase::Creating)).unwrap();
+        journal.file.write_all(tail).unwrap();
+        journals.peek(&owner).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// A line that a kill or a full disk cut short, or that is anything else, takes nothing away.
+        #[test]
+        fn the_last_whole_line_counts(tail in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert_eq!(written(&tail), Some(state(Phase::Creating)));
+        }
+
+        #[test]
+        fn a_line_counts_only_when_it_is_whole(share in 0usize..100) {
+            let line = serde_json::to_vec(&state(Phase::Ready)).unwrap();
+            let cut = line.len() * share / 100;
+            prop_assert_eq!(written(&line[..cut]), Some(state(Phase::Creating)));
+            prop_assert_eq!(written(&line), Some(state(Phase::Ready)));
+        }
+    }
+
+    #[test]
+    fn who_works_on_it_keeps_others_out() {
+        let run = tempfile::tempdir().unwrap();
+        let (journals, owner) = (Journals::new(run.path()), Owner::new("demo", "eth0").unwrap());
+        let journal = journals.open(&owner).unwrap();
+        assert!(journals.try_open(&owner).unwrap().is_none() && journals.in_flight(&owner).unwrap());
+        drop(journal);
+        assert!(!journals.in_flight(&owner).unwrap());
+        journals.try_open(&owner).unwrap().unwrap().remove().unwrap();
+        assert_eq!(journals.owners().unwrap(), []);
+    }
+}

@@ -120,6 +120,13 @@ pub fn planned(page: &Page, out: &mut dyn Write, nth: usize, of: usize, step: &S
     commands(page, out, "undo: ", &step.undo)
 }
 
+/// A step before it is undone.
+pub fn to_undo(page: &Page, out: &mut dyn Write, nth: usize, of: usize, step: &StepReport) -> io::Result<()> {
+    let place = format!("{nth:>2}/{of}");
+    writeln!(out, "{place:<INDENT$}undo {}  {}", page.bold(&step.step), step.purpose)?;
+    commands(page, out, "", &step.undo)
+}
+
 fn commands(page: &Page, out: &mut dyn Write, label: &str, lines: &[String]) -> io::Result<()> {
     lines.iter().try_for_each(|line| {
         let line = format!("{label}{line}");

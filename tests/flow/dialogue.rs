@@ -55,6 +55,39 @@ fn one_step_undone_and_done_again_then_all_the_rest() {
 }
 
 #[test]
+fn a_deletion_asks_too_and_can_stop_half_way() {
+    if !root_and(&["ip", "nft"]) {
+        return;
+    }
+    let host = Host::new();
+    let name = host.name("a");
+    host.json(&["create", &name, "--runtime", "none"]);
+    let delete = || {
+        let mut command = host.on_terminal(env!("CARGO_BIN_EXE_podnet"), &["delete", &name, "--runtime", "none"]);
+        command.env("NO_COLOR", "1");
+        host.netns.handle().run(|| spawn_command(command, Some(60_000)).unwrap()).unwrap()
+    };
+    let mut session = delete();
+    for step in [" 1/11", " 2/11", " 3/11"] {
+        session.exp_string(step).unwrap();
+        session.exp_string("[q] stop here").unwrap();
+        key(&mut session, "\n");
+    }
+    session.exp_string(" 4/11").unwrap();
+    session.exp_string("[q] stop here").unwrap();
+    key(&mut session, "q");
+    ends(&mut session);
+    assert!(host.leftovers().iter().any(|left| left.starts_with("link lxc")), "the pair still stands");
+    let mut session = delete();
+    session.exp_string(" 1/8").unwrap();
+    session.exp_string("[q] stop here").unwrap();
+    key(&mut session, "a");
+    session.exp_string("gone").unwrap();
+    ends(&mut session);
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
 fn quit_and_control_c_roll_back() {
     if !root_and(&["ip", "nft"]) {
         return;
