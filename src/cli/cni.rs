@@ -12,9 +12,9 @@ use crate::flow::plugin::{self, Places};
 use crate::ipam::DEFAULT_ROOT;
 
 const EXAMPLES: &str = r#"Example:
-  echo '{"cniVersion": "1.1.0", "name": "podnet", "type": "podnet"}' |
-    CNI_COMMAND=ADD CNI_CONTAINERID=c1 CNI_IFNAME=eth0 \
-    CNI_NETNS=/run/netns/demo podnet cni
+  podnet cni <conf     with CNI_COMMAND=ADD CNI_CONTAINERID=c1 CNI_IFNAME=eth0
+                       CNI_NETNS=/run/netns/demo in the environment; conf is
+                       {"cniVersion": "1.1.0", "name": "n", "type": "podnet"}
 
 CNI_COMMAND is ADD, DEL, CHECK, GC, STATUS or VERSION (spec 0.3.0 to 1.1.0).
 Keys of the configuration, all optional:

@@ -14,7 +14,7 @@ use crate::exec::{self, Entry, Identity, NameFiles};
 use crate::netns::Handle;
 use crate::show::harmless;
 
-/// Run a command of this host in the network namespace of a workload
+/// Run a command of this host in a workload's network namespace
 ///
 /// Only the network is the workload's: files, processes and users stay this host's, so its tools are there even
 /// for a container that has none. podnet becomes the command: terminal, signals and exit status are its own

@@ -8,7 +8,10 @@ use clap::Command;
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Look", &["list", "inspect", "exec", "endpoint", "trace"]),
     ("Judge", &["check", "explain", "snapshot", "status"]),
-    ("Set up and tear down", &["create", "delete", "gc", "ipam", "cni", "install-cni", "demo", "bench"]),
+    (
+        "Set up and tear down",
+        &["create", "delete", "gc", "ipam", "cni", "install-cni", "uninstall-cni", "demo", "bench"],
+    ),
     ("For shells and programs", &[]),
 ];
 

@@ -8,7 +8,7 @@ use crate::collect::options::{Depth, Options};
 use crate::collect::survey::survey;
 use crate::view::status::status;
 
-/// Show what makes and keeps the network of pods here, and how it is
+/// Show what makes the network of pods here, and how it is
 ///
 /// The kernel, its BPF file system, the container runtimes, the CNI configuration in force, the Cilium agent with its
 /// mode, how full its addresses are, and the Kubernetes API server: each ok, degraded or absent, with why.

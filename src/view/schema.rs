@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::bench::Bench;
 use super::creation::{Creation, Deletion};
 use super::endpoint::{EndpointList, EndpointLog, EndpointReport};
 use super::error::ErrorReport;
@@ -33,6 +34,7 @@ pub const KINDS: &[Kind] = &[
     kind::<Creation>("Creation", "podnet create"),
     kind::<Deletion>("Deletion", "podnet delete"),
     kind::<Leftovers>("Leftovers", "podnet gc"),
+    kind::<Bench>("Bench", "podnet bench add"),
     kind::<Installation>("Installation", "podnet install-cni, podnet uninstall-cni"),
     kind::<EndpointList>("EndpointList", "podnet endpoint list"),
     kind::<EndpointReport>("Endpoint", "podnet endpoint get"),

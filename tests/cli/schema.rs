@@ -11,13 +11,14 @@ use crate::support::schema::check_as;
 use crate::support::scratch::Scratch;
 
 /// What needs more than a node: `Podnet::json` holds it against its schema in the tests that have that.
-const ELSEWHERE: [&str; 6] = ["Creation", "Deletion", "EndpointList", "Endpoint", "EndpointLog", "Leftovers"];
+const ELSEWHERE: [&str; 7] = ["Bench", "Creation", "Deletion", "EndpointList", "Endpoint", "EndpointLog", "Leftovers"];
 
 #[test]
 fn every_kind_is_as_its_schema_says() {
     let scratch = Scratch::new();
     let podnet = Podnet::default().env("PODNET_ROOT", scratch.text("store"));
     let own = own_pid();
+    let (plugins, networks) = (scratch.text("bin"), scratch.text("net.d"));
     let documents: &[(&str, &[&str])] = &[
         ("Status", &["status", "--runtime", "none"]),
         ("List", &["list", "--runtime", "none"]),
@@ -28,6 +29,8 @@ fn every_kind_is_as_its_schema_says() {
         ("AddressList", &["ipam", "list"]),
         ("Address", &["ipam", "show", "10.7.0.7"]),
         ("Released", &["ipam", "release", "10.7.0.7"]),
+        ("Installation", &["install-cni", "--bin-dir", &plugins, "--conf-dir", &networks]),
+        ("Installation", &["uninstall-cni", "--bin-dir", &plugins, "--conf-dir", &networks]),
         ("KindList", &["schema"]),
         ("Line", &["exec", &own, "-t", &own, "--", "echo", "one line"]),
         ("Error", &["inspect", "pid:x"]),
