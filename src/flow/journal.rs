@@ -232,6 +232,7 @@ mod tests {
             mtu: None,
             masquerade: true,
             store: PathBuf::from("/var/lib/podnet"),
+            delegate: None,
         };
         State::new(phase, vec!["netns".into()], Record::new(wish))
     }
