@@ -3,10 +3,12 @@
 //! The rooms, lower ones first; a lower room never imports an upper one:
 //! `model` (plain data), `netns` (entering), `collect` (reading the world), `ipam` (the embedded
 //! address store), `cni` (the CNI protocol), `flow` (creating and tearing down), `target` (what the user
-//! named), `view` (what a command answers), `show` (how a person sees it), `cli` (one file a command).
+//! named), `check` (what is wrong), `view` (what a command answers), `show` (how a person sees it), `cli` (one
+//! file a command).
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr))]
 
+pub mod check;
 pub mod cli;
 pub mod cni;
 pub mod collect;

@@ -1,6 +1,7 @@
 //! How a command fails: what was tried, what happened, what to do next, and the exit status.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::terminal::say;
@@ -70,6 +71,12 @@ pub enum Error {
     Demo { what: &'static str, source: io::Error },
     #[error(transparent)]
     Install(#[from] install::Error),
+    #[error("no rule is called «{code}» (did you mean {near}?)")]
+    UnknownRule { code: String, near: &'static str },
+    #[error("cannot read {}", .path.display())]
+    Config { path: PathBuf, source: io::Error },
+    #[error("{} is not in the form of a check configuration", .path.display())]
+    ConfigForm { path: PathBuf, source: Box<serde_saphyr::Error> },
     #[error("cannot start the async runtime")]
     Start { source: io::Error },
     #[error("cannot write the answer")]
@@ -136,6 +143,8 @@ impl Error {
         match self {
             Error::Target(_)
             | Error::UnknownRuntime { .. }
+            | Error::UnknownRule { .. }
+            | Error::ConfigForm { .. }
             | Error::NoneBesideRuntime
             | Error::Usage { .. }
             | Error::Identity(_) => USAGE,
@@ -220,6 +229,8 @@ impl Error {
                 Some("move that file away, or choose another directory with --conf-dir".to_owned())
             }
             Error::Install(_) if self.status() == PERMISSION => Some("run as root".to_owned()),
+            Error::UnknownRule { .. } => Some("podnet check --list shows all codes".to_owned()),
+            Error::ConfigForm { .. } => Some("podnet check --help shows the form".to_owned()),
             _ if self.status() == PERMISSION => {
                 Some("run as root, or with CAP_SYS_ADMIN and CAP_SYS_PTRACE".to_owned())
             }

@@ -21,14 +21,16 @@ Start here:
   podnet status                  what makes pods' networks here, and how it is
   podnet inspect web-0           everything about one of them
   podnet inspect 10.42.0.7       … by address, MAC, PID, veth, netns, too
-  podnet exec web-0 -- ip addr   this host's tools, inside its network";
+  podnet exec web-0 -- ip addr   this host's tools, inside its network
+  podnet check web-0             what is wrong with it, and the fix";
 
 /// Where to look next, for who called podnet alone.
 const MORE: &str = "Every command: podnet --help   One of them: podnet inspect --help";
 
 /// Of every command; the numbers are as stable as the documents.
 pub const EXIT_STATUS: &str = "\
-Exit status: 0 fine, 1 failed, 2 usage, 3 not found, 4 ambiguous, 5 permission";
+Exit status: 0 fine, 1 failed, 2 usage, 3 not found, 4 ambiguous, 5 permission,
+6 check found an error";
 
 /// What `podnet` alone says.
 pub fn start(command: &Command) -> String {

@@ -1,15 +1,21 @@
 //! `podnet inspect`.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
 use super::node::{add_address_stores, add_attachments};
 use super::{Common, Error, block_on};
+use crate::check::choice::Choice;
+use crate::check::{self, Facts, Severity};
 use crate::collect::options::Options;
 use crate::collect::survey::{Survey, survey};
 use crate::collect::{dns, runtime};
+use crate::model::netns::Inode;
+use crate::model::node::Node;
 use crate::show::Format;
 use crate::target::{Pick, Reading, Target, Unresolved, elsewhere, resolve};
-use crate::view::inspection::inspection;
+use crate::view::inspection::{Fault, Inspection, inspection};
 use crate::view::kube::pod_of;
 
 /// Show everything about one workload's network
@@ -51,11 +57,20 @@ impl Inspect {
             let pid = pick.workload.and_then(|index| survey.node.workloads.get(index)?.pid);
             let names = pid.map(|pid| dns::read(&options.proc_root, pid));
             add_address_stores(&mut survey.node);
-            Ok::<_, Error>(inspection(&survey.node, pick, names))
+            let faults = pick.netns.map(|inode| faults(&survey.node, inode)).unwrap_or_default();
+            Ok::<_, Error>(Inspection { faults, ..inspection(&survey.node, pick, names) })
         })??;
         common.print(&document)?;
         Ok(0)
     }
+}
+
+/// What the rules find in what was read; not what is only for information.
+fn faults(node: &Node, inode: Inode) -> Vec<Fault> {
+    let choice = Choice { severity: Severity::Warning, ..Choice::default() };
+    let facts = Facts::new(node, None, choice.grace);
+    let report = check::check(&facts, Some(&BTreeSet::from([inode])), &choice, None);
+    report.findings.into_iter().map(|finding| Fault { code: finding.code, message: finding.message }).collect()
 }
 
 /// What was named; for a PID the host's own namespace, too, whose processes are no workloads.

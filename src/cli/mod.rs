@@ -2,6 +2,7 @@
 
 mod attachment;
 mod bench;
+mod check;
 mod cni;
 mod complete;
 mod completions;
@@ -61,6 +62,8 @@ enum Command {
     Create(create::Create),
     Delete(delete::Delete),
     Gc(gc::Gc),
+    Check(check::Check),
+    Explain(check::Explain),
     Bench(bench::Bench),
     Demo(demo::Demo),
     Ipam(ipam::Ipam),
@@ -230,6 +233,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Create(create) => create.run(&cli.common),
         Command::Delete(delete) => delete.run(&cli.common),
         Command::Gc(gc) => gc.run(&cli.common),
+        Command::Check(check) => check.run(&cli.common),
+        Command::Explain(explain) => explain.run(&cli.common),
         Command::Bench(bench) => bench.run(&cli.common),
         Command::Demo(demo) => demo.run(&cli.common),
         Command::Ipam(ipam) => ipam.run(&cli.common),

@@ -5,9 +5,20 @@ use std::time::Instant;
 
 use crate::cni::{self, CACHE_ROOT};
 use crate::collect::log;
+use crate::collect::options::{Depth, Options};
+use crate::collect::survey::survey;
 use crate::ipam::{DEFAULT_ROOT, evidence, reader};
 use crate::model::node::Node;
 use crate::model::source::{Answer, Asked, Status};
+
+/// The node with all that can be judged of it, each namespace and each store read once.
+pub async fn judgeable(options: &Options) -> Node {
+    let mut node = survey(options, Depth::Judgeable).await.node;
+    add_attachments(&mut node);
+    add_address_stores(&mut node);
+    add_networks(&mut node);
+    node
+}
 
 /// What libcni's cache tells of attachments.
 pub fn add_attachments(node: &mut Node) {

@@ -2,6 +2,7 @@
 
 pub mod cilium;
 pub mod dns;
+mod host;
 mod join;
 pub mod kernel;
 pub mod kube;

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use super::kernel::problem::chain;
-use super::proc::{self, Walk};
+use super::proc::{self, OpenNetns, Walk};
 use crate::model::netns::{Holder, HolderKind, Inode, Netns};
 use crate::netns::{self, Handle};
 
@@ -24,6 +26,14 @@ struct Trace {
     paths: Vec<String>,
     /// Ways to open it, the steadiest first.
     ways: Vec<Way>,
+    /// The earliest sign of it.
+    since: Option<Timestamp>,
+}
+
+impl Trace {
+    fn seen_at(&mut self, time: Option<Timestamp>) {
+        self.since = [self.since, time].into_iter().flatten().min();
+    }
 }
 
 enum Way {
@@ -44,14 +54,14 @@ impl Way {
     }
 }
 
-/// Every netns of the node, the host's own first. `root` is `/proc`.
-pub fn find(root: &Path, walk: &Walk) -> Vec<Found> {
+/// Every netns of the node, the host's own first. `root` is `/proc`, and `open` what its processes have open.
+pub fn find(root: &Path, walk: &Walk, open: &[OpenNetns]) -> Vec<Found> {
     let host = Handle::open(&root.join("1/ns/net")).or_else(|_| Handle::own());
     let host_inode = host.as_ref().map_or(0, Handle::inode);
     let mut traces: BTreeMap<Inode, Trace> = BTreeMap::new();
     trace_mounts(root, &mut traces);
     trace_processes(root, walk, host_inode, &mut traces);
-    trace_descriptors(root, walk, host_inode, &mut traces);
+    trace_descriptors(walk, open, host_inode, &mut traces);
     trace_foreign_mounts(root, walk, &mut traces);
     let own_user_ns = std::fs::metadata(root.join("self/ns/user")).map(|metadata| metadata.ino()).ok();
     let host_paths = traces.remove(&host_inode).map(|trace| trace.paths).unwrap_or_default();
@@ -69,6 +79,7 @@ fn trace_mounts(root: &Path, traces: &mut BTreeMap<Inode, Trace>) {
         let path = mount.path.to_string_lossy().into_owned();
         // The same mount often shows twice, when its folder was bind-mounted onto itself to share it.
         if !trace.paths.contains(&path) {
+            trace.seen_at(mounted_at(&mount.path));
             trace.holders.push(holder(HolderKind::Mount, None, Some(&mount.path)));
             trace.paths.push(path);
             trace.ways.push(Way::Path(mount.path));
@@ -76,10 +87,16 @@ fn trace_mounts(root: &Path, traces: &mut BTreeMap<Inode, Trace>) {
     }
 }
 
+/// The kernel keeps the inode of a mounted namespace from when it was mounted on.
+fn mounted_at(path: &Path) -> Option<Timestamp> {
+    std::fs::metadata(path).and_then(|inode| inode.modified()).ok().and_then(|time| Timestamp::try_from(time).ok())
+}
+
 fn trace_processes(root: &Path, walk: &Walk, host: Inode, traces: &mut BTreeMap<Inode, Trace>) {
     for process in walk.processes.values() {
         let Some(inode) = process.netns.filter(|inode| *inode != host) else { continue };
         let trace = traces.entry(inode).or_default();
+        trace.seen_at(walk.started_at(process));
         trace.holders.push(holder(HolderKind::Process, Some(process), None));
         trace.ways.push(Way::Path(root.join(process.pid.to_string()).join("ns/net")));
     }
@@ -103,8 +120,8 @@ fn trace_foreign_mounts(root: &Path, walk: &Walk, traces: &mut BTreeMap<Inode, T
     }
 }
 
-fn trace_descriptors(root: &Path, walk: &Walk, host: Inode, traces: &mut BTreeMap<Inode, Trace>) {
-    for open in proc::open_netns(root, walk.processes.keys().copied()) {
+fn trace_descriptors(walk: &Walk, open: &[OpenNetns], host: Inode, traces: &mut BTreeMap<Inode, Trace>) {
+    for open in open {
         let process = walk.processes.get(&open.pid);
         // Its own is held by being in it, the host's by everybody.
         if open.inode == host || process.is_some_and(|process| process.netns == Some(open.inode)) {
@@ -112,7 +129,7 @@ fn trace_descriptors(root: &Path, walk: &Walk, host: Inode, traces: &mut BTreeMa
         }
         let trace = traces.entry(open.inode).or_default();
         trace.holders.push(holder(HolderKind::Fd, process, Some(&open.path)));
-        trace.ways.push(Way::Path(open.path));
+        trace.ways.push(Way::Path(open.path.clone()));
     }
 }
 
@@ -131,7 +148,15 @@ fn found(inode: Inode, trace: Trace, own_user_ns: Option<u64>) -> Found {
     let owner = handle.as_ref().ok().and_then(|handle| handle.owner_user_ns().ok());
     let owner = owner.and_then(|fd| std::fs::File::from(fd).metadata().ok()).map(|metadata| metadata.ino());
     let owner_user_ns = owner.filter(|owner| Some(*owner) != own_user_ns);
-    let netns = Netns { inode, paths: trace.paths, holders: trace.holders, is_host: false, nsid: None, owner_user_ns };
+    let netns = Netns {
+        inode,
+        paths: trace.paths,
+        holders: trace.holders,
+        is_host: false,
+        nsid: None,
+        since: trace.since,
+        owner_user_ns,
+    };
     Found { netns, handle }
 }
 

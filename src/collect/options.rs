@@ -75,4 +75,6 @@ pub enum Depth {
     HostLinks,
     /// Links and addresses of every namespace.
     AllLinks,
+    /// All that `check` judges, of every namespace and of the machine.
+    Judgeable,
 }

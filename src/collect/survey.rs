@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::kernel::{self, Programs, Visit, Want};
+use super::kernel::{self, Programs, Sockets, Visit, Want};
 use super::options::{Depth, Options};
 use super::proc::{self, Process, Walk};
-use super::{cilium, join, kube, log, namespaces, runtime};
+use super::{cilium, dns, host, join, kube, log, namespaces, runtime};
 use crate::model::kube::pod::KubePod;
 use crate::model::netns::{Inode, NetnsState};
-use crate::model::node::Node;
+use crate::model::node::{Names, Node};
 use crate::model::socket::SocketProcess;
 use crate::model::source::{Asked, Status};
 use crate::model::workload::Workload;
@@ -35,15 +35,17 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
     let start = Instant::now();
     let walking = tokio::task::spawn_blocking(move || {
         let walk = proc::walk(&root);
-        let found = walk.as_ref().map(|walk| namespaces::find(&root, walk)).unwrap_or_default();
-        (walk, found, start.elapsed())
+        let open = walk.as_ref().map(|walk| proc::descriptors(&root, walk.processes.keys().copied()));
+        let open = open.unwrap_or_default();
+        let found = walk.as_ref().map(|walk| namespaces::find(&root, walk, &open.netns)).unwrap_or_default();
+        (walk, found, open.inotify, start.elapsed())
     });
     let agent = async { if options.agent { Some(cilium::ask(options).await) } else { None } };
     let (walked, told, agent, in_kube) = tokio::join!(walking, runtime::ask_all(options), agent, kube::ask(options));
     let (mut sources, answers): (Vec<Asked>, Vec<Vec<Workload>>) = told.into_iter().unzip();
-    let (walk, found, elapsed) = match walked {
-        Ok((walk, found, elapsed)) => (walk, found, elapsed),
-        Err(died) => (Err(io::Error::other(died)), Vec::new(), start.elapsed()),
+    let (walk, found, inotify, elapsed) = match walked {
+        Ok(walked) => walked,
+        Err(died) => (Err(io::Error::other(died)), Vec::new(), BTreeMap::new(), start.elapsed()),
     };
     sources.push(walk_source(&walk, found.len(), elapsed.as_secs_f64() * 1000.0));
     let (asked, in_kube) = in_kube.unzip();
@@ -64,6 +66,7 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
         kernel: Some(proc::kernel(&options.proc_root)),
         kubernetes,
         sources,
+        host: (depth >= Depth::Judgeable).then(|| host::read(&options.proc_root, inotify)),
         ..Node::default()
     };
     if let Some(cilium) = agent {
@@ -72,6 +75,9 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
     let handles = found.into_iter().map(|each| (each.netns.inode, each.handle)).collect();
     let mut survey = Survey { node, handles, walk, kube };
     survey.read_links(depth);
+    if depth >= Depth::Judgeable {
+        survey.read_names(options);
+    }
     survey
 }
 
@@ -113,10 +119,11 @@ impl Survey {
         let wanted: Vec<Inode> = match depth {
             Depth::Holders => return,
             Depth::HostLinks => vec![self.node.host_netns],
-            Depth::AllLinks => self.node.namespaces.iter().map(|state| state.netns.inode).collect(),
+            Depth::AllLinks | Depth::Judgeable => self.node.namespaces.iter().map(|state| state.netns.inode).collect(),
         };
+        let want = if depth >= Depth::Judgeable { Want::judgeable() } else { Want::default() };
         let start = Instant::now();
-        self.read(wanted.into_iter().map(|inode| (inode, Want::default())).collect());
+        self.read(wanted.into_iter().map(|inode| (inode, want.clone())).collect());
         self.told_by_kernel(start);
     }
 
@@ -125,7 +132,7 @@ impl Survey {
     pub fn read_closely(&mut self, inode: Inode, options: &Options, wide: bool) {
         let start = Instant::now();
         self.read(vec![(inode, Want::everything(wide))]);
-        let around = |programs| Want { statistics: true, routing: true, programs, ..Want::default() };
+        let around = |programs| Want { programs, sockets: Sockets::None, ..Want::judgeable() };
         let mut ends: BTreeMap<Inode, Vec<u32>> = BTreeMap::from([(self.node.host_netns, Vec::new())]);
         if let Some(state) = self.node.namespace(inode) {
             for link in &state.links {
@@ -139,6 +146,12 @@ impl Survey {
         self.read(ends.into_iter().map(|(inode, links)| (inode, around(Programs::Of(links)))).collect());
         self.name_socket_processes(inode, options);
         self.told_by_kernel(start);
+    }
+
+    /// The resolver files of every workload that runs.
+    fn read_names(&mut self, options: &Options) {
+        let pids = self.node.workloads.iter().filter_map(|workload| workload.pid);
+        self.node.names = pids.map(|pid| Names { pid, dns: dns::read(&options.proc_root, pid) }).collect();
     }
 
     fn read(&mut self, wanted: Vec<(Inode, Want)>) {

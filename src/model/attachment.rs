@@ -1,4 +1,5 @@
-//! What was made for a container's interface, as those who made it wrote down: libcni's cache of ADD results.
+//! What was made for a container's interface, as those who made it wrote down: libcni's cache of ADD results, and the
+//! runtime's own books.
 
 use std::net::IpAddr;
 
@@ -95,4 +96,17 @@ impl Attachment {
     pub fn on_host(&self) -> impl Iterator<Item = &AttachedInterface> {
         self.interfaces.iter().filter(|interface| !interface.in_sandbox)
     }
+}
+
+/// What a runtime that makes networks itself (Docker, Podman) says of one that it joined a container to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RuntimeNetwork {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gateways: Vec<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
 }

@@ -1,8 +1,10 @@
 //! A network namespace: what it is, who holds it, and what was read inside.
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::firewall::Firewall;
 use super::link::Link;
 use super::neighbour::Neighbour;
 use super::route::{Nexthop, Route};
@@ -26,6 +28,9 @@ pub struct Netns {
     /// Its id as seen from the host's netns (`RTM_GETNSID`), where one was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nsid: Option<i32>,
+    /// The earliest sign of it: its first process's start, or when it was mounted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// Inode of the user namespace that owns it (`NS_GET_USERNS`), where that isn't podnet's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner_user_ns: Option<u64>,
@@ -79,9 +84,33 @@ pub struct NetnsState {
     pub sysctls: Option<Sysctls>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sockets: Option<Sockets>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firewall: Option<Firewall>,
     /// What could not be read, each with why: a missing answer is never shown as an empty one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
+}
+
+impl NetnsState {
+    pub fn link(&self, ifindex: u32) -> Option<&Link> {
+        self.links.iter().find(|link| link.ifindex == ifindex)
+    }
+
+    pub fn link_named(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.name == name)
+    }
+
+    /// Why it could not be read; every namespace that was read has its loopback at least.
+    pub fn unread(&self) -> Option<&str> {
+        let why = self.problems.first().map_or("it was not read", String::as_str);
+        self.links.is_empty().then_some(why)
+    }
+
+    /// Why one of its tables was not read, or not whole. Problems begin with the table's name.
+    pub fn unread_table(&self, table: &str) -> Option<&str> {
+        let of_table = |problem: &&String| problem.strip_prefix(table).is_some_and(|rest| rest.starts_with(':'));
+        self.problems.iter().find(of_table).map(String::as_str).or_else(|| self.unread())
+    }
 }
 
 /// One line of a namespace's own table of others: `nsid` here means that inode.

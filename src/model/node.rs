@@ -8,7 +8,9 @@ use super::address_store::AddressStore;
 use super::agent::Agent;
 use super::attachment::Attachment;
 use super::datapath::Datapath;
+use super::dns::Dns;
 use super::endpoint::{Endpoint, QueuedDelete};
+use super::host::Host;
 use super::kernel::Kernel;
 use super::kube::Kubernetes;
 use super::netns::{Inode, NetnsState};
@@ -55,11 +57,29 @@ pub struct Node {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub address_stores: Vec<AddressStore>,
     pub sources: Vec<Asked>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
+    /// Name resolution as seen by the processes of which it was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<Names>,
+}
+
+/// The resolver files that a process sees.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Names {
+    pub pid: u32,
+    pub dns: Dns,
 }
 
 impl Node {
     pub fn namespace(&self, inode: Inode) -> Option<&NetnsState> {
         self.namespaces.iter().find(|state| state.netns.inode == inode)
+    }
+
+    /// The resolver files of a process, where they were read.
+    pub fn names_of(&self, pid: u32) -> Option<&Dns> {
+        self.names.iter().find(|names| names.pid == pid).map(|names| &names.dns)
     }
 
     /// The endpoint of a workload or of a netns, by what says most: the sandbox that it was made for, the host's end of

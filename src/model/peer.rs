@@ -96,7 +96,7 @@ impl<'a> Peers<'a> {
         }
         let netns = self.describe(elsewhere);
         let Some(other) = self.links.get(&(elsewhere, ifindex)).copied() else {
-            let read = self.namespaces.get(&elsewhere).is_some_and(|state| !is_unread(state));
+            let read = self.namespaces.get(&elsewhere).is_some_and(|state| state.unread().is_none());
             let (verdict, why) = if read {
                 (Verdict::None, format!("no interface {ifindex} in that namespace"))
             } else {
@@ -132,7 +132,7 @@ impl<'a> Peers<'a> {
         if nsid == UNASSIGNED {
             return "the other end's namespace is going away".to_owned();
         }
-        let unopened = self.namespaces.values().filter(|state| is_unread(state)).count();
+        let unopened = self.namespaces.values().filter(|state| state.unread().is_some()).count();
         match unopened {
             0 => format!("netnsid {nsid} names a namespace that nothing on this node holds"),
             _ => format!("netnsid {nsid} names none of the namespaces that could be read ({unopened} could not)"),
@@ -175,11 +175,6 @@ impl<'a> Peers<'a> {
 /// The ifindex of the other end. Kernels that leave `IFLA_LINK` out do so where both ends have the same one.
 fn far_ifindex(link: &Link) -> u32 {
     link.link.filter(|ifindex| *ifindex != 0).unwrap_or(link.ifindex)
-}
-
-/// A namespace that was read has its loopback at least.
-fn is_unread(state: &NetnsState) -> bool {
-    state.links.is_empty()
 }
 
 fn absent(verdict: Verdict, why: String) -> Peer {

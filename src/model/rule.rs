@@ -30,4 +30,13 @@ pub struct Rule {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mark_mask: Option<u32>,
     pub inverted: bool,
+    /// The priority of the rule to go on with, of `goto`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goto: Option<u32>,
+    /// Routes with a prefix no longer than this don't count (`suppress_prefixlength`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppress_prefix_length: Option<u32>,
+    /// It means only a part of the packets, by protocol, port, user, tunnel or VRF.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub narrowed: bool,
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::attachment::RuntimeNetwork;
 use super::netns::Inode;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,6 +54,9 @@ pub struct Workload {
     /// TCP/UDP ports that the runtime says it publishes or the image exposes: `8080/tcp`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<String>,
+    /// Those that the runtime itself joined it to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<RuntimeNetwork>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Which sources know it, by the names under «sources».

@@ -2,6 +2,7 @@
 
 mod bench;
 mod charset;
+mod check;
 pub mod creation;
 mod disagreement;
 mod endpoint;

@@ -429,7 +429,6 @@ mod tests {
         };
         Node {
             hostname: "n".into(),
-            collected_at: jiff::Timestamp::UNIX_EPOCH,
             host_netns: 1,
             workloads: vec![
                 in_pod(container("aaaa", "app", 10), "web-0", Some("app")),
@@ -441,11 +440,6 @@ mod tests {
                 Workload { state: State::Stopped, netns: None, pid: None, ..container("9999", "gone", 0) },
             ],
             namespaces: vec![host, pod, bare],
-            kernel: None,
-            networks: None,
-            attachments: None,
-            kubernetes: None,
-            sources: vec![],
             ..Node::default()
         }
     }

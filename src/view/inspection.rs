@@ -61,9 +61,20 @@ pub struct Inspection {
     /// Of a pod, where the API server was asked and answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<InKubernetes>,
+    /// What `podnet check` finds wrong with it, as far as it was read for this.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
     /// What could not be read.
     pub problems: Vec<String>,
     pub sources: Vec<Asked>,
+}
+
+/// The code of a rule, and what it says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Fault {
+    pub code: String,
+    pub message: String,
 }
 
 /// A link, with what is at its other end.
@@ -108,6 +119,7 @@ pub fn inspection(node: &Node, pick: Pick, dns: Option<Dns>) -> Inspection {
         sysctls: state.sysctls,
         sockets: state.sockets,
         dns,
+        faults: Vec::new(),
         problems: state.problems,
         sources: node.sources.clone(),
     }

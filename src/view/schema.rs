@@ -16,6 +16,8 @@ use super::ipam::{AddressList, AddressReport, PoolList, Released};
 use super::list::List;
 use super::status::Status;
 use super::{API_VERSION, exec};
+use crate::check::CheckReport;
+use crate::check::rule::{Explanation, RuleList};
 
 /// A kind of document.
 pub struct Kind {
@@ -36,6 +38,9 @@ pub const KINDS: &[Kind] = &[
     kind::<Leftovers>("Leftovers", "podnet gc"),
     kind::<Bench>("Bench", "podnet bench add"),
     kind::<Installation>("Installation", "podnet install-cni, podnet uninstall-cni"),
+    kind::<CheckReport>("CheckReport", "podnet check"),
+    kind::<RuleList>("RuleList", "podnet check --list"),
+    kind::<Explanation>("Rule", "podnet explain"),
     kind::<EndpointList>("EndpointList", "podnet endpoint list"),
     kind::<EndpointReport>("Endpoint", "podnet endpoint get"),
     kind::<EndpointLog>("EndpointLog", "podnet endpoint log"),

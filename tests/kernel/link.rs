@@ -1,6 +1,6 @@
 //! Links and addresses, field by field as `ip` tells them.
 
-use podnet::collect::kernel::Want;
+use podnet::collect::kernel::{Programs, Sockets, Want};
 use podnet::model::address::Address;
 use podnet::model::link::Link;
 use serde_json::Value;
@@ -13,8 +13,9 @@ const STATISTICS: Want = Want {
     statistics: true,
     routing: false,
     sysctls: false,
-    sockets: None,
-    programs: podnet::collect::kernel::Programs::OfNone,
+    sockets: Sockets::None,
+    firewall: false,
+    programs: Programs::OfNone,
 };
 
 fn text(value: &Value) -> Option<String> {
@@ -218,4 +219,40 @@ fn text_that_is_no_utf8_hides_nothing() {
     let state = read(&[&pod], &[], &Want::default()).remove(0);
     assert_eq!(find(&state.links, "v0").alias.as_deref(), Some("caf\u{fffd}"));
     assert_eq!(find(&state.links, "v\u{fffd}\u{1b}[2J").kind, "veth");
+}
+
+/// The settings that come with the links are those of the files.
+#[test]
+fn settings_of_interfaces_are_what_proc_says() {
+    if !prerequisite::root_and(&["ip"]) {
+        return;
+    }
+    let netns = TestNetns::new();
+    netns.ip_all(["link add v0 type veth peer name v1.5", "link set v0 up"]);
+    let change = |path: &'static str, value: &'static str| {
+        netns.handle().run(|| std::fs::write(format!("/proc/sys/net/{path}"), value).unwrap()).unwrap();
+    };
+    for (path, value) in [
+        ("ipv4/conf/v0/rp_filter", "2"),
+        ("ipv4/conf/v0/arp_ignore", "8"),
+        ("ipv4/conf/v1.5/proxy_arp", "1"),
+        ("ipv4/conf/v1.5/route_localnet", "1"),
+        ("ipv6/conf/v0/accept_ra", "2"),
+        ("ipv6/conf/v1.5/proxy_ndp", "1"),
+        ("ipv6/conf/v1.5/disable_ipv6", "1"),
+        ("ipv6/conf/v0/accept_dad", "-1"),
+    ] {
+        change(path, value);
+    }
+    let want = Want { sysctls: true, ..Want::default() };
+    let sysctls = read_one(&netns, &want).sysctls.unwrap();
+    let mut seen = 0;
+    for (name, value) in &sysctls.values {
+        let path = if name.contains('/') { name.clone() } else { name.replace('.', "/") };
+        let of_file = netns.handle().run(|| std::fs::read_to_string(format!("/proc/sys/{path}")).unwrap()).unwrap();
+        assert_eq!(of_file.trim().replace('\t', " "), *value, "{name}");
+        seen += usize::from(name.contains("v0") || name.contains("v1.5"));
+    }
+    assert_eq!(seen, 28, "nine of IPv4 and five of IPv6, of two interfaces");
+    assert_eq!(sysctls.effective_rp_filter.get("v0"), Some(&2));
 }

@@ -150,7 +150,7 @@ impl Podnet {
 }
 
 impl Ran {
-    fn new(output: Output, elapsed: Duration) -> Self {
+    pub fn new(output: Output, elapsed: Duration) -> Self {
         Self {
             status: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),

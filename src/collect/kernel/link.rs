@@ -2,7 +2,7 @@
 //!
 //! Decoded here, attribute by attribute, and not by the message library: that gives up a whole link for one
 //! attribute that it does not like, and whoever may name a link (root in a container) could hide it by a name or
-//! an alias that is no UTF-8. It also saves decoding `IFLA_AF_SPEC`, the greatest part of each answer.
+//! an alias that is no UTF-8. It also saves decoding `IFLA_AF_SPEC`, the greatest part of each answer, where it is not wanted.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use nix::libc;
 
 use super::bytes::{attributes, text, u16_at, u32_at, u64_at};
+use super::devconf::Devconf;
 use super::link_parameters::parameters;
 use super::netlink::Netlink;
 use super::problem;
@@ -27,20 +28,36 @@ const XDP_PROGRAM: u16 = 4;
 const XDP_PROGRAMS_BY_MODE: [u16; 3] = [5, 6, 7];
 
 /// Every link of the socket's netns, without addresses. The kernel is asked to leave out the counters of IPv6
-/// (`RTEXT_FILTER_SKIP_STATS`), which nobody here wants; the link's own come always, and are kept where wanted.
-pub fn read(netlink: &mut Netlink, problems: &mut Vec<String>, statistics: bool) -> Vec<Link> {
+/// (`RTEXT_FILTER_SKIP_STATS`), which nobody here wants; the link's own come always, and are kept where wanted, and so are its settings.
+pub fn read(
+    netlink: &mut Netlink,
+    problems: &mut Vec<String>,
+    statistics: bool,
+    settings: bool,
+) -> Vec<(Link, Devconf)> {
     let mut question = LinkMessage::default();
     question.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    let decode = |payload: &[u8]| {
+        let (link, malformed) = decode(payload)?;
+        let conf = if settings { devconf(payload) } else { Devconf::default() };
+        Some((link, malformed, conf))
+    };
     let dump = netlink.dump_with(RouteNetlinkMessage::GetLink(question), |frame| decode(frame.payload));
     let mut links = Vec::new();
-    for (mut link, malformed) in problem::told(problems, "links", dump) {
+    for (mut link, malformed, conf) in problem::told(problems, "links", dump) {
         if !malformed.is_empty() {
             problems.push(format!("interface {}: attributes {malformed:?} are not well formed", link.ifindex));
         }
         link.statistics = link.statistics.filter(|_| statistics);
-        links.push(link);
+        links.push((link, conf));
     }
     links
+}
+
+fn devconf(payload: &[u8]) -> Devconf {
+    let row = payload.get(HEADER..).unwrap_or_default();
+    let specification = attributes(row).find(|(kind, _)| *kind == libc::IFLA_AF_SPEC);
+    specification.map(|(_, value)| Devconf::decode(value)).unwrap_or_default()
 }
 
 /// A link, and the types of those of its attributes that could not be decoded.

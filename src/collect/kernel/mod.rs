@@ -4,6 +4,8 @@ mod address;
 mod bpf;
 pub mod bpf_map;
 pub mod bytes;
+mod devconf;
+mod firewall;
 mod frame;
 mod link;
 mod link_parameters;
@@ -20,4 +22,4 @@ mod rule;
 mod socket;
 mod sysctl;
 
-pub use read::{Programs, Visit, Want, read};
+pub use read::{Programs, Sockets, Visit, Want, read};

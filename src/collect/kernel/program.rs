@@ -139,7 +139,8 @@ mod tests {
             let _link = attach_tcx(&classifier, nix::net::if_::if_nametoindex("pbpf0").unwrap());
             let mut netlink = Netlink::open(netlink_sys::protocols::NETLINK_ROUTE).unwrap();
             let mut problems = Vec::new();
-            let mut links = crate::collect::kernel::link::read(&mut netlink, &mut problems, false);
+            let links = crate::collect::kernel::link::read(&mut netlink, &mut problems, false, false);
+            let mut links: Vec<_> = links.into_iter().map(|(link, _)| link).collect();
             read_into(links.iter_mut(), &mut netlink, &mut problems);
             assert_eq!(problems, Vec::<String>::new());
             let link = links.iter().find(|link| link.name == "pbpf0").unwrap();

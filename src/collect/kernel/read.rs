@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::netlink::Netlink;
-use super::{address, link, neighbour, nexthop, nsid, problem, program, route, rule, socket, sysctl};
+use super::{address, firewall, link, neighbour, nexthop, nsid, problem, program, route, rule, socket, sysctl};
 use crate::model::netns::{Netns, NetnsState, Nsid};
 use crate::netns::{self, Handle};
 
@@ -15,16 +15,41 @@ pub struct Want {
     /// Routes, rules, nexthop objects, neighbours.
     pub routing: bool,
     pub sysctls: bool,
-    /// Sockets; every one of them, not only the listeners, when `Some(true)`.
-    pub sockets: Option<bool>,
+    pub sockets: Sockets,
     pub programs: Programs,
+    /// The packet filter.
+    pub firewall: bool,
 }
 
 impl Want {
     /// All that `inspect` shows; `wide` adds the sockets that don't listen.
     pub fn everything(wide: bool) -> Self {
-        Self { statistics: true, routing: true, sysctls: true, sockets: Some(wide), programs: Programs::OfAll }
+        Self { sockets: if wide { Sockets::All } else { Sockets::Counted }, ..Self::judgeable() }
     }
+
+    /// All that `check` judges.
+    pub fn judgeable() -> Self {
+        Self {
+            statistics: true,
+            routing: true,
+            sysctls: true,
+            sockets: Sockets::Listeners,
+            programs: Programs::OfAll,
+            firewall: true,
+        }
+    }
+}
+
+/// Which sockets to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sockets {
+    #[default]
+    None,
+    /// Those that wait for somebody: cheap, since the kernel keeps them apart.
+    Listeners,
+    /// Those, and a count of the others by state.
+    Counted,
+    All,
 }
 
 /// On which links to look for BPF programs.
@@ -105,7 +130,11 @@ fn look(visit: &Visit<'_>, candidates: &Candidates<'_>) -> NetnsState {
     let netlink = &mut netlink;
     let mut state = NetnsState { netns: netns.clone(), ..NetnsState::default() };
     let problems = &mut state.problems;
-    state.links = link::read(netlink, problems, want.statistics);
+    let links = link::read(netlink, problems, want.statistics, want.sysctls);
+    if want.sysctls {
+        state.sysctls = Some(sysctl::read(links.iter().map(|(link, conf)| (link.name.as_str(), conf))));
+    }
+    state.links = links.into_iter().map(|(link, _)| link).collect();
     address::read_into(&mut state.links, netlink, problems);
     let others = candidates.likeliest_first().filter(|other| other.inode() != handle.inode());
     state.nsids = nsid::read(netlink, &state.links, others);
@@ -121,11 +150,11 @@ fn look(visit: &Visit<'_>, candidates: &Candidates<'_>) -> NetnsState {
         let links = state.links.iter_mut().filter(|link| want.programs.wanted(link.ifindex));
         program::read_into(links, netlink, problems);
     }
-    if want.sysctls {
-        state.sysctls = Some(sysctl::read(names.values()));
+    if want.sockets != Sockets::None {
+        state.sockets = Some(socket::read(problems, want.sockets));
     }
-    if let Some(all) = want.sockets {
-        state.sockets = Some(socket::read(problems, all));
+    if want.firewall {
+        state.firewall = firewall::read(problems);
     }
     state
 }

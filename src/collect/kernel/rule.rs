@@ -45,6 +45,9 @@ fn convert(message: &RuleMessage) -> Option<Rule> {
         mark: None,
         mark_mask: None,
         inverted: header.flags.contains(RuleFlags::Invert),
+        goto: None,
+        suppress_prefix_length: None,
+        narrowed: header.tos != 0,
     };
     for attribute in &message.attributes {
         match attribute {
@@ -56,6 +59,17 @@ fn convert(message: &RuleMessage) -> Option<Rule> {
             RuleAttribute::Oifname(name) => rule.output_interface = Some(name.clone()),
             RuleAttribute::FwMark(mark) => rule.mark = Some(*mark),
             RuleAttribute::FwMask(mask) => rule.mark_mask = Some(*mask),
+            RuleAttribute::Goto(priority) => rule.goto = Some(*priority),
+            // The kernel writes -1 for «none».
+            RuleAttribute::SuppressPrefixLen(length) => {
+                rule.suppress_prefix_length = Some(*length).filter(|length| *length <= 128);
+            }
+            RuleAttribute::L3MDev(true)
+            | RuleAttribute::UidRange(_)
+            | RuleAttribute::IpProtocol(_)
+            | RuleAttribute::SourcePortRange(_)
+            | RuleAttribute::DestinationPortRange(_) => rule.narrowed = true,
+            RuleAttribute::TunId(id) if *id != 0 => rule.narrowed = true,
             _ => {}
         }
     }

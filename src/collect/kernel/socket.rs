@@ -8,6 +8,7 @@ use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponse, 
 
 use super::netlink::Netlink;
 use super::problem;
+use super::read::Sockets as Wanted;
 use crate::model::socket::{Socket, Sockets};
 
 /// `TCP_*` of net/tcp_states.h, from 1; UDP uses ESTABLISHED and CLOSE.
@@ -26,8 +27,8 @@ const STATES: [&str; 12] = [
     "new-syn-recv",
 ];
 
-/// Sockets of the calling thread's netns: the listeners, a count by state, and with `all` every other one.
-pub fn read(problems: &mut Vec<String>, all: bool) -> Sockets {
+/// Sockets of the calling thread's netns: the listeners, a count by state, and every other one, as far as wanted.
+pub fn read(problems: &mut Vec<String>, wanted: Wanted) -> Sockets {
     let mut sockets = Sockets::default();
     let mut netlink = match Netlink::open(netlink_sys::protocols::NETLINK_SOCK_DIAG) {
         Ok(netlink) => netlink,
@@ -42,12 +43,16 @@ pub fn read(problems: &mut Vec<String>, all: bool) -> Sockets {
                 family,
                 protocol: number,
                 extensions: ExtensionFlags::empty(),
-                states: StateFlags::all(),
+                states: match (wanted, protocol) {
+                    // Otherwise the kernel walks the table of all connections of all namespaces.
+                    (Wanted::Listeners, "tcp") => StateFlags::LISTEN,
+                    _ => StateFlags::all(),
+                },
                 socket_id: any,
             });
             for message in problem::dump(&mut netlink, problems, protocol, question) {
                 if let SockDiagMessage::InetResponse(response) = message {
-                    keep(&mut sockets, convert(protocol, &response), all);
+                    keep(&mut sockets, convert(protocol, &response), wanted);
                 }
             }
         }
@@ -55,12 +60,12 @@ pub fn read(problems: &mut Vec<String>, all: bool) -> Sockets {
     sockets
 }
 
-fn keep(sockets: &mut Sockets, socket: Socket, all: bool) {
+fn keep(sockets: &mut Sockets, socket: Socket, wanted: Wanted) {
     *sockets.count_by_state.entry(format!("{}/{}", socket.protocol, socket.state)).or_default() += 1;
     let listens = socket.state == "listen" || socket.state == "unconnected";
     if listens {
         sockets.listeners.push(socket);
-    } else if all {
+    } else if wanted == Wanted::All {
         sockets.others.push(socket);
     }
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::devconf::Devconf;
 use crate::model::sysctl::{Fill, Sysctls};
 
 const ROOT: &str = "/proc/sys/net";
@@ -29,14 +30,14 @@ const IPV4_OF_INTERFACE: [&str; 9] = [
 ];
 const IPV6_OF_INTERFACE: [&str; 5] = ["forwarding", "disable_ipv6", "accept_ra", "proxy_ndp", "accept_dad"];
 
-/// Reads those of the calling thread's netns, for `all`, `default` and each of `interfaces`.
-pub fn read<'a>(interfaces: impl Iterator<Item = &'a String>) -> Sysctls {
+/// Reads those of the calling thread's netns, for `all` and `default`, and takes those of its interfaces, which came with
+/// the links.
+pub fn read<'a>(interfaces: impl Iterator<Item = (&'a str, &'a Devconf)>) -> Sysctls {
     let mut sysctls = Sysctls::default();
     for path in ONCE {
         keep(&mut sysctls, path.to_owned(), path.replace('/', "."));
     }
-    let named = interfaces.map(String::as_str).filter(|name| *name != "lo");
-    for interface in ["all", "default"].into_iter().chain(named) {
+    for interface in ["all", "default"] {
         let groups = [("ipv4", IPV4_OF_INTERFACE.as_slice()), ("ipv6", IPV6_OF_INTERFACE.as_slice())];
         for (family, names) in groups {
             for name in names {
@@ -44,6 +45,11 @@ pub fn read<'a>(interfaces: impl Iterator<Item = &'a String>) -> Sysctls {
                 keep(&mut sysctls, path, dotted(family, interface, name));
             }
         }
+    }
+    for (interface, conf) in interfaces.filter(|(name, _)| *name != "lo") {
+        let settings =
+            conf.settings().map(|(family, name, value)| (dotted(family, interface, name), value.to_string()));
+        sysctls.values.extend(settings);
     }
     effective_rp_filter(&mut sysctls);
     sysctls.conntrack = number("netfilter/nf_conntrack_count")
@@ -65,8 +71,6 @@ fn keep(sysctls: &mut Sysctls, path: String, name: String) {
     }
 }
 
-/// A name that the kernel gives an interface holds no slash, so it cannot lead out of the folder; `.` and `..` are
-/// not allowed to it either (`dev_valid_name`).
 fn value(path: &str) -> Option<String> {
     fs::read_to_string(Path::new(ROOT).join(path)).ok().map(|text| text.trim().replace('\t', " "))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
@@ -18,18 +19,34 @@ pub struct OpenNetns {
     pub path: PathBuf,
 }
 
-/// Every netns that one of `pids` has open, once a process. Own descriptors don't count.
-pub fn open_netns(root: &Path, pids: impl Iterator<Item = u32>) -> Vec<OpenNetns> {
+/// What the processes have open, as far as it concerns networks and limits.
+#[derive(Debug, Default)]
+pub struct Descriptors {
+    /// Every netns that a process has open, once a process. podnet's own don't count.
+    pub netns: Vec<OpenNetns>,
+    /// inotify instances by user: those who watch many files run out of them.
+    pub inotify: BTreeMap<u32, u64>,
+}
+
+/// Looks once at every descriptor of `pids`.
+pub fn descriptors(root: &Path, pids: impl Iterator<Item = u32>) -> Descriptors {
     let own = std::process::id();
     let nsfs = device_of(Path::new("/proc/self/ns/net"));
-    let mut found: Vec<OpenNetns> = Vec::new();
+    let mut found = Descriptors::default();
     for pid in pids.filter(|pid| *pid != own) {
         let mut seen = BTreeSet::new();
+        let mut watches = 0;
         each_descriptor(root, pid, |path, target| {
+            watches += u64::from(target == "anon_inode:inotify");
             if let Some(inode) = netns_at(path, target, nsfs).filter(|inode| seen.insert(*inode)) {
-                found.push(OpenNetns { inode, pid, path: path.to_owned() });
+                found.netns.push(OpenNetns { inode, pid, path: path.to_owned() });
             }
         });
+        if watches > 0
+            && let Ok(process) = fs::metadata(root.join(pid.to_string()))
+        {
+            *found.inotify.entry(process.uid()).or_default() += watches;
+        }
     }
     found
 }

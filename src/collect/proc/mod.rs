@@ -6,7 +6,7 @@ mod kernel;
 mod mounts;
 mod process;
 
-pub use descriptors::{OpenNetns, open_netns, socket_holders};
+pub use descriptors::{Descriptors, OpenNetns, descriptors, socket_holders};
 pub use kernel::kernel;
 pub use mounts::{NetnsMount, mounted_netns};
 pub use process::{Process, Walk, walk};

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::cgroup::{self, Container};
 use crate::model::netns::Inode;
 
@@ -30,6 +32,18 @@ pub struct Walk {
     pub processes: BTreeMap<u32, Process>,
     /// Processes whose namespaces may not be looked at.
     pub hidden: usize,
+    /// When the machine was started.
+    pub booted_at: Option<Timestamp>,
+}
+
+impl Walk {
+    /// When a process was started, to the second.
+    pub fn started_at(&self, process: &Process) -> Option<Timestamp> {
+        // USER_HZ, which is 100 on every architecture that has containers.
+        const TICKS: u64 = 100;
+        let since_boot = SignedDuration::from_secs(i64::try_from(process.started / TICKS).ok()?);
+        self.booted_at?.checked_add(since_boot).ok()
+    }
 }
 
 /// `PF_KTHREAD` (linux/sched.h): kernel threads live in the host's netns and hold nothing.
@@ -37,7 +51,7 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// Reads `/proc` once. A process that ends meanwhile is no process.
 pub fn walk(root: &Path) -> io::Result<Walk> {
-    let mut walk = Walk::default();
+    let mut walk = Walk { booted_at: booted_at(root), ..Walk::default() };
     for entry in fs::read_dir(root)?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         if let Some(process) = read(&entry.path(), pid) {
@@ -46,6 +60,13 @@ pub fn walk(root: &Path) -> io::Result<Walk> {
         }
     }
     Ok(walk)
+}
+
+/// `btime` of `/proc/stat`.
+fn booted_at(root: &Path) -> Option<Timestamp> {
+    let stat = fs::read_to_string(root.join("stat")).ok()?;
+    let seconds = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+    Timestamp::from_second(seconds.trim().parse().ok()?).ok()
 }
 
 fn read(folder: &Path, pid: u32) -> Option<Process> {

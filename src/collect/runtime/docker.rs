@@ -1,15 +1,18 @@
 //! Docker's HTTP API, which Podman's service speaks too.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, PortSummary,
+    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, EndpointSettings,
+    PortSummary,
 };
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use jiff::Timestamp;
 
 use super::{Error, Told};
+use crate::model::attachment::RuntimeNetwork;
 use crate::model::workload::{Pod, Role, State, Workload};
 
 /// The deadline is the caller's; the client's own must only not be shorter.
@@ -60,6 +63,7 @@ fn from_summary(runtime: &str, version: Option<String>, summary: ContainerSummar
         pod,
         network_mode: summary.host_config.and_then(|config| config.network_mode),
         ports: ports(&summary.ports.unwrap_or_default()),
+        networks: summary.network_settings.and_then(|settings| settings.networks).map(networks).unwrap_or_default(),
         labels,
         seen_by: vec![runtime.to_owned()],
         ..Workload::default()
@@ -85,6 +89,21 @@ fn ports(list: &[PortSummary]) -> Vec<String> {
         }
     };
     list.iter().map(one).collect()
+}
+
+/// A container that does not run has networks without addresses, which say nothing.
+fn networks(networks: HashMap<String, EndpointSettings>) -> Vec<RuntimeNetwork> {
+    let addresses = |texts: [Option<String>; 2]| texts.into_iter().flatten().filter_map(|text| text.parse().ok());
+    let one = |(name, endpoint): (String, EndpointSettings)| RuntimeNetwork {
+        name,
+        addresses: addresses([endpoint.ip_address, endpoint.global_ipv6_address]).collect(),
+        gateways: addresses([endpoint.gateway, endpoint.ipv6_gateway]).collect(),
+        mac: endpoint.mac_address.and_then(|text| text.parse().ok()),
+    };
+    let mut networks: Vec<RuntimeNetwork> = networks.into_iter().map(one).collect();
+    networks.retain(|network| !network.addresses.is_empty());
+    networks.sort_by(|one, other| one.name.cmp(&other.name));
+    networks
 }
 
 fn state(state: ContainerSummaryStateEnum) -> State {

@@ -58,6 +58,9 @@ pub fn complete(known: &mut Workload, further: Workload) {
     if known.ports.is_empty() {
         known.ports = further.ports;
     }
+    if known.networks.is_empty() {
+        known.networks = further.networks;
+    }
     for (key, value) in further.labels {
         known.labels.entry(key).or_insert(value);
     }

@@ -14,6 +14,7 @@ mod workload;
 
 use std::io::{self, Write};
 
+use super::page::sentence;
 use super::source::sources;
 use super::{Page, Show, harmless};
 use crate::model::workload::Workload;
@@ -35,13 +36,29 @@ impl Show for Inspection {
         for problem in &self.problems {
             writeln!(out, "{} {}", page.bad("! not read:"), harmless(problem))?;
         }
-        sources(page, out, &self.sources)
+        sources(page, out, &self.sources)?;
+        self.faults(page, out)
     }
 
     fn names(&self) -> Vec<String> {
         let netns = || self.netns.as_ref().map(|netns| format!("netns:{}", netns.inode));
         let endpoint = || self.endpoint.as_ref().map(|found| format!("ep:{}", found.endpoint.id));
         self.workload.as_ref().and_then(spelling).or_else(netns).or_else(endpoint).into_iter().collect()
+    }
+}
+
+impl Inspection {
+    /// The last line: whether to look further.
+    fn faults(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        let Some(first) = self.faults.first() else { return Ok(()) };
+        let target = self.names().into_iter().next().unwrap_or_default();
+        let count = match self.faults.len() {
+            1 => "1 fault".to_owned(),
+            more => format!("{more} faults"),
+        };
+        writeln!(out)?;
+        sentence(page, out, 0, &format!("{count}: {} {}", first.code, first.message))?;
+        writeln!(out, "  podnet check {}", harmless(&target))
     }
 }
 

@@ -1,0 +1,122 @@
+//! All rules there are.
+
+use super::rule::Rule;
+use super::{address, link, mtu, neighbour, netns, route, sysctl};
+
+/// By family and number. A new rule is one line here.
+pub static RULES: &[&Rule] = &[
+    &link::NO_OTHER_END,
+    &link::OTHER_END_LEADS_NOWHERE,
+    &link::LEFT_OVER_PAIR,
+    &link::DOWN,
+    &link::OTHER_END_DOWN,
+    &link::LOWER_DEVICE_DOWN,
+    &mtu::ENDS_DIFFER,
+    &mtu::WAY_OUT_SMALLER,
+    &mtu::NO_ROOM_FOR_HEADER,
+    &mtu::TOO_SMALL_FOR_IPV6,
+    &link::DUPLICATE_MAC,
+    &link::COUNTERS_GROW,
+    &link::BRIDGE_DOWN,
+    &link::PORT_THOUGH_ROUTED,
+    &link::NO_QUEUE_LENGTH,
+    &link::SEGMENTS_TOO_LARGE,
+    &link::NO_ARP,
+    &mtu::BRIDGE_OF_SEVERAL_MTUS,
+    &link::MISSING,
+    &address::NONE,
+    &address::TENTATIVE,
+    &address::DAD_FAILED,
+    &address::DUPLICATE,
+    &address::DEPRECATED,
+    &address::NO_HOST_ADDRESS,
+    &route::NO_DEFAULT,
+    &neighbour::GATEWAY_OFF_LINK,
+    &neighbour::GATEWAY_SILENT,
+    &neighbour::GATEWAY_FOREIGN,
+    &route::HOST_ROUTE_MISSING,
+    &route::HOST_ROUTE_ELSEWHERE,
+    &route::HOST_ROUTE_SHADOWED,
+    &route::HOST_ROUTE_REFUSES,
+    &route::STALE_HOST_ROUTE,
+    &route::OVERLAPPING,
+    &route::NO_LOCAL_RULE,
+    &route::TWO_LOCAL_RULES,
+    &route::NO_MAIN_RULE,
+    &route::RULES_PASS_BY,
+    &route::DEAD_HOPS,
+    &route::UPLINK_WITHOUT_CARRIER,
+    &route::DEFAULT_REFUSES,
+    &sysctl::FORWARDING_OFF,
+    &sysctl::INTERFACE_FORWARDING_OFF,
+    &sysctl::IPV6_FORWARDING_OFF,
+    &sysctl::REVERSE_PATH,
+    &sysctl::IPV6_DISABLED,
+    &neighbour::NOBODY_ANSWERS,
+    &sysctl::CONNTRACK_FILLING,
+    &sysctl::CONNTRACK_FULL,
+    &sysctl::NEIGHBOURS_FULL,
+    &sysctl::INOTIFY,
+    &sysctl::OPEN_FILES,
+    &sysctl::FORWARDING_WILL_GO,
+    &sysctl::ADVERTISEMENTS_IGNORED,
+    &netns::LEAKED_MOUNT,
+    &netns::PATH_GONE,
+    &netns::HELD_FROM_OUTSIDE,
+    &netns::WRONG_NETNS,
+    &netns::JOINED_A_DEAD_ONE,
+    &netns::SANDBOX_GONE,
+    &netns::TWO_SANDBOXES,
+];
+
+/// The rule of a code, in any case.
+pub fn rule_of(code: &str) -> Option<&'static Rule> {
+    RULES.iter().copied().find(|rule| rule.code.eq_ignore_ascii_case(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_well_formed_and_each_is_given_once() {
+        let mut seen = BTreeSet::new();
+        for rule in RULES {
+            let parts: Vec<&str> = rule.code.split('-').collect();
+            let [prefix, family, number] = parts.as_slice() else { panic!("{}", rule.code) };
+            assert!(*prefix == "PN" && family.bytes().all(|byte| byte.is_ascii_uppercase()), "{}", rule.code);
+            assert!(number.len() == 3 && number.bytes().all(|byte| byte.is_ascii_digit()), "{}", rule.code);
+            assert!(seen.insert(rule.code), "{} twice", rule.code);
+        }
+    }
+
+    #[test]
+    fn every_rule_says_all_there_is_to_say() {
+        for rule in RULES {
+            for text in [rule.sentence, rule.meaning, rule.origin, rule.confirm, rule.fix] {
+                assert!(text.len() > 10, "{}: «{text}»", rule.code);
+                assert!(!text.contains("  ") && text.trim() == text, "{}: «{text}»", rule.code);
+            }
+            assert!(rule.sentence.ends_with('.') && rule.meaning.ends_with('.'), "{}", rule.code);
+            assert!(!rule.sentence.contains('\n'), "{}", rule.code);
+        }
+    }
+
+    /// A chain of reasons must end somewhere.
+    #[test]
+    fn no_rule_follows_from_itself() {
+        for start in RULES {
+            let (mut open, mut seen) = (vec![start.code], BTreeSet::new());
+            while let Some(code) = open.pop() {
+                for deeper in rule_of(code).map(|rule| rule.follows).unwrap_or_default() {
+                    assert_ne!(*deeper, start.code, "{} explains itself", start.code);
+                    if seen.insert(*deeper) {
+                        open.push(deeper);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What the rules look at: the node, with its namespaces in their order and every pair's other end.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use jiff::SignedDuration;
+
+use crate::model::link::Link;
+use crate::model::netns::{Inode, NetnsState};
+use crate::model::node::Node;
+use crate::model::peer::{Peer, Peers};
+use crate::model::source::Status;
+
+/// A node, ready to be judged.
+pub struct Facts<'a> {
+    pub node: &'a Node,
+    /// The same node some time before, where it was looked at twice.
+    pub earlier: Option<&'a Node>,
+    /// What is younger than this is still being made, or just being removed.
+    pub grace: SignedDuration,
+    peers: Peers<'a>,
+    by_inode: BTreeMap<Inode, &'a NetnsState>,
+    /// How many pairs a namespace is away from the host's: pods 1, the pods of a nested node 2.
+    levels: BTreeMap<Inode, u32>,
+}
+
+impl<'a> Facts<'a> {
+    pub fn new(node: &'a Node, earlier: Option<&'a Node>, grace: SignedDuration) -> Self {
+        let peers = Peers::new(&node.namespaces);
+        let levels = levels(node, &peers);
+        let by_inode = node.namespaces.iter().map(|state| (state.netns.inode, state)).collect();
+        Self { node, earlier, grace, peers, by_inode, levels }
+    }
+
+    pub fn host(&self) -> Option<&'a NetnsState> {
+        self.namespace(self.node.host_netns)
+    }
+
+    pub fn namespace(&self, inode: Inode) -> Option<&'a NetnsState> {
+        self.by_inode.get(&inode).copied()
+    }
+
+    pub fn level(&self, inode: Inode) -> Option<u32> {
+        self.levels.get(&inode).copied()
+    }
+
+    pub fn peer(&self, inode: Inode, link: &Link) -> Option<Peer> {
+        self.peers.of(inode, link)
+    }
+
+    /// Why a namespace may exist that was not read.
+    pub fn not_everyone(&self) -> Option<String> {
+        let unseen = self.silent("proc");
+        if unseen.is_some() {
+            return unseen;
+        }
+        let unread = self.node.namespaces.iter().filter(|state| state.unread().is_some()).count();
+        (unread > 0).then(|| format!("{unread} namespaces were not read"))
+    }
+
+    /// Why a source did not answer; None when it did.
+    pub fn silent(&self, name: &str) -> Option<String> {
+        match self.node.sources.iter().find(|source| source.name == name) {
+            Some(source) if source.status == Status::Present => None,
+            Some(source) => {
+                let word = if source.status == Status::Absent { "absent" } else { "failed" };
+                Some(format!("{name} {word}: {}", source.detail.clone().unwrap_or_default()))
+            }
+            None => Some(format!("{name} was not asked")),
+        }
+    }
+}
+
+/// From the host's namespace outwards. A pair leads both ways, a macvlan to its parent only, so both are followed.
+fn levels(node: &Node, peers: &Peers<'_>) -> BTreeMap<Inode, u32> {
+    let mut neighbours: BTreeMap<Inode, BTreeSet<Inode>> = BTreeMap::new();
+    for state in &node.namespaces {
+        let inode = state.netns.inode;
+        for other in state.links.iter().filter_map(|link| peers.of(inode, link)?.netns).map(|netns| netns.inode) {
+            neighbours.entry(inode).or_default().insert(other);
+            neighbours.entry(other).or_default().insert(inode);
+        }
+    }
+    let mut levels = BTreeMap::from([(node.host_netns, 0)]);
+    let mut open = VecDeque::from([node.host_netns]);
+    while let Some(inode) = open.pop_front() {
+        let next = levels.get(&inode).map_or(1, |level| level + 1);
+        for other in neighbours.get(&inode).into_iter().flatten() {
+            levels.entry(*other).or_insert_with(|| {
+                open.push_back(*other);
+                next
+            });
+        }
+    }
+    levels
+}

@@ -1,0 +1,31 @@
+//! What is wrong: rules, each a pure function over what was read, with a code that stays what it is.
+//!
+//! A rule says nothing about what it could not see: where its source is missing it is told among those that did not
+//! run. What is normal somewhere (an internal network of Docker, a namespace that is meant to have no network) must be
+//! known to it, as a false alarm costs more than a missed one: nobody believes the next.
+
+mod catalogue;
+pub mod choice;
+mod engine;
+mod facts;
+mod finding;
+mod grace;
+mod hit;
+mod paste;
+mod pod;
+pub mod rule;
+
+mod address;
+mod link;
+mod mtu;
+mod neighbour;
+mod netns;
+mod route;
+mod sysctl;
+
+pub use catalogue::{RULES, rule_of};
+pub use engine::check;
+pub use facts::Facts;
+pub use finding::{CheckReport, Evidence, Finding, Ignored, Skipped, Summary};
+pub use pod::Pod;
+pub use rule::{Rule, Severity};

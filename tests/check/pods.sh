@@ -1,0 +1,151 @@
+# Pods, as several kinds of network make them; run on a machine of the test's own (support/machine.rs).
+#
+# kind_KIND makes two pods, web and db. Each leaves its values in /run/pods/NAME, for whoever breaks it:
+# HOSTIF, its other end; GATE, the device by which its router speaks to it; ROUTER, the netns of that, or nothing for the
+# machine's own; IP4, IP6, GW4, GW6; and how to restore what it had.
+
+in_netns() { # NETNS COMMAND…, the machine's own where it is empty
+  if [ -n "$1" ]; then place=$1; shift; nsenter --net="/run/netns/$place" "$@"; else shift; "$@"; fi
+}
+pod() { in_netns "$NAME" "$@"; }
+router() { in_netns "$ROUTER" "$@"; }
+
+container_id() { printf %s "$1" | sha256sum | cut -c1-64; }
+
+live() { # NAME: a process in it, for as long as the machine runs; by its cgroup the container that ADD was for
+  nsenter --net="/run/netns/$1" sleep infinity </dev/null >/dev/null 2>&1 &
+  process=$!
+  echo $process >"/run/pid.$1"
+  until [ "$(cat "/proc/$process/comm")" = sleep ]; do sleep 0.01; done
+  echo "0::/kubepods/besteffort/podde1a6329-6418-6796-dab8-4fcfae4d6c12/$(container_id "$1")" >"/run/cgroup.$1"
+  mount --bind "/run/cgroup.$1" "/proc/$process/cgroup"
+}
+
+netns() { ip netns add "$1"; ip -n "$1" link set lo up; live "$1"; }
+
+cached() { # libcni's record of what ADD gave to the pod whose values are set
+  id=$(container_id "$NAME")
+  config=$(printf '{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"%s"}]}' "$TYPE" | base64 -w0)
+  mac=$(ip -n "$NAME" -j link show dev eth0 | sed 's/.*"address":"\([^"]*\)".*/\1/')
+  cat >"/var/lib/cni/results/net-$id-eth0" <<JSON
+{"kind": "cniCacheV1", "containerId": "$id", "config": "$config", "ifName": "eth0", "networkName": "net",
+ "netns": "/var/run/netns/$NAME", "cniArgs": [["K8S_POD_NAMESPACE", "demo"], ["K8S_POD_NAME", "$NAME"]],
+ "result": {"cniVersion": "1.0.0",
+  "interfaces": [$HOST_ENTRY{"name": "eth0", "mac": "$mac", "sandbox": "/var/run/netns/$NAME"}],
+  "ips": [{"address": "$IP4/$LEN4", "gateway": "$GW4", "interface": $INDEX},
+          {"address": "$IP6/$LEN6", "gateway": "$GW6", "interface": $INDEX}],
+  "routes": [{"dst": "0.0.0.0/0", "gw": "$GW4"}, {"dst": "::/0", "gw": "$GW6"}]}}
+JSON
+}
+
+remember() {
+  if [ -n "$HOSTIF" ]; then
+    hostmac=$(router ip -j link show dev "$HOSTIF" | sed 's/.*"address":"\([^"]*\)".*/\1/')
+    HOST_ENTRY="{\"name\": \"$HOSTIF\", \"mac\": \"$hostmac\"}, " INDEX=1
+  else
+    HOST_ENTRY='' INDEX=0
+  fi
+  cached
+  mkdir -p /run/pods
+  for variable in NAME N KIND TYPE HOSTIF GATE ROUTER IP4 IP6 LEN4 LEN6 GW4 GW6; do
+    eval "printf '%s=%s\n' $variable \"\$$variable\""
+  done >"/run/pods/$NAME"
+}
+
+# What the pod had, again, whatever of it is left.
+restore() {
+  pod ip link set eth0 up
+  pod ip addr replace "$IP4/$LEN4" dev eth0
+  pod ip addr replace "$IP6/$LEN6" dev eth0 nodad
+  if [ "$KIND" = routed ]; then
+    pod ip route replace "$GW4" dev eth0 scope link
+    pod ip -6 route replace "$GW6" dev eth0
+  elif [ "$KIND" = ptp ]; then
+    pod ip route del 10.89.0.0/24 dev eth0 scope link 2>/dev/null || true
+    pod ip route replace "$GW4" dev eth0 scope link
+    pod ip route replace 10.89.0.0/24 via "$GW4" dev eth0
+  fi
+  pod ip route replace default via "$GW4" dev eth0
+  pod ip -6 route replace default via "$GW6" dev eth0
+}
+
+# What its router had for it.
+restore_router() {
+  router ip link set "$HOSTIF" up
+  if [ "$KIND" = ptp ] || [ "$KIND" = routed ]; then
+    if [ "$KIND" = ptp ]; then router ip addr replace "$GW4/32" dev "$HOSTIF"; fi
+    router ip addr replace "$GW6/128" dev "$HOSTIF" nodad
+    router ip route replace "$IP4" dev "$HOSTIF" scope link
+    router ip -6 route replace "$IP6" dev "$HOSTIF"
+  fi
+}
+
+pair() {
+  router ip link add "$HOSTIF" type veth peer name eth0 netns "/run/netns/$NAME"
+  router ip link set "$HOSTIF" up
+}
+
+# docker0, cni0: a bridge that has the gateway's addresses. Nested: the same in a namespace that is a pod itself.
+bridge_pod() { # NAME NUMBER [ROUTER]
+  NAME=$1 N=$2 ROUTER=${3-} KIND=bridge TYPE=bridge GATE=br0 HOSTIF=veth$1 LEN4=24 LEN6=64
+  subnet=10.88.0 prefix=fd88::
+  if [ -n "$ROUTER" ]; then subnet=10.99.0 prefix=fd99::; fi
+  IP4=$subnet.$N IP6=$prefix$N GW4=$subnet.1 GW6=${prefix}1
+  if ! router ip link show dev br0 >/dev/null 2>&1; then
+    router ip link add br0 type bridge
+    router ip addr add "$GW4/24" dev br0
+    router ip addr add "$GW6/64" dev br0 nodad
+    router ip link set br0 up
+  fi
+  netns "$NAME"; pair
+  router ip link set "$HOSTIF" master br0
+  restore; remember
+}
+
+# The ptp plugin: the gateway's addresses on each pair, a route to each pod.
+ptp_pod() {
+  NAME=$1 N=$2 ROUTER='' KIND=ptp TYPE=ptp HOSTIF=veth$1 LEN4=24 LEN6=64
+  GATE=$HOSTIF IP4=10.89.0.$N IP6=fd89::$N GW4=10.89.0.1 GW6=fd89::1
+  netns "$NAME"; pair; restore_router; restore; remember
+}
+
+# Calico, podnet: single addresses, a gateway that nobody has and the node answers for.
+routed_pod() {
+  NAME=$1 N=$2 ROUTER='' KIND=routed TYPE=podnet HOSTIF=veth$1 LEN4=32 LEN6=128
+  GATE=$HOSTIF IP4=10.90.0.$N IP6=fd90::$N GW4=169.254.1.1 GW6=fd90::1
+  netns "$NAME"; pair; restore_router
+  sysctl -qw "net.ipv4.conf.$HOSTIF.proxy_arp=1" "net.ipv4.neigh.$HOSTIF.proxy_delay=0"
+  restore; remember
+}
+
+# macvlan on a device of its own, whose gateway is beyond the node.
+macvlan_pod() {
+  NAME=$1 N=$2 ROUTER='' KIND=macvlan TYPE=macvlan HOSTIF='' GATE=mac0 LEN4=24 LEN6=64
+  IP4=198.51.101.$N IP6=2001:db8:52::$N GW4=198.51.101.1 GW6=2001:db8:52::1
+  if ! ip link show dev mac0 >/dev/null 2>&1; then
+    ip link add mac0 type veth peer name mac1 netns /run/netns/world
+    ip link set mac0 up
+    ip -n world link set mac1 up
+    ip -n world addr add "$GW4/24" dev mac1
+    ip -n world addr add "$GW6/64" dev mac1 nodad
+  fi
+  netns "$NAME"
+  ip link add link mac0 name "m$NAME" type macvlan mode bridge
+  ip link set "m$NAME" netns "/run/netns/$NAME" name eth0
+  restore; remember
+}
+
+kind_bridge() { bridge_pod web 7; bridge_pod db 8; }
+kind_ptp() { ptp_pod web 7; ptp_pod db 8; }
+kind_routed() { routed_pod web 7; routed_pod db 8; }
+kind_macvlan() { macvlan_pod web 7; macvlan_pod db 8; }
+
+# A node in a pod, with pods of its own, as in kind.
+kind_nested() {
+  bridge_pod node 9
+  nsenter --net=/run/netns/node sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+  bridge_pod web 7 node; bridge_pod db 8 node
+}
+
+# Nothing but processes in the machine's own netns.
+kind_host() { sleep infinity </dev/null >/dev/null 2>&1 & }
