@@ -16,10 +16,10 @@ Examples:
   podnet install-cni          where the runtime of this node looks
   podnet install-cni --bin-dir /usr/lib/cni --conf-dir /etc/cni/net.d
 
-It puts this program in place as the plugin podnet, and a network podnet beside
-it in 10-podnet.conflist, with portmap where that is installed. Runtimes take the
-file whose name comes first. A file of another network is never touched, and
-what is podnet's own is kept; the program is replaced by this one.";
+It puts this program in place as the plugin podnet, and a network podnet in
+10-podnet.conflist, with portmap where that is installed. Runtimes take the file
+whose name comes first. A file of another network is never touched, and what is
+podnet's own is kept; the program is replaced by this one.";
 
 const UNINSTALL_EXAMPLES: &str = "\
 Examples:

@@ -171,7 +171,11 @@ pub fn remarks(places: &Places, usual: &Reader) -> Result<Vec<String>, Error> {
 
 /// The network's file, in a version that all of its plugins speak.
 pub fn configuration(places: &Places) -> String {
-    let mut plugins = vec![json!({ "type": NAME, "capabilities": { "ips": true, "mac": true } })];
+    let mut plugins = vec![json!({
+        "type": NAME,
+        // By the last, containerd and CRI-O hand on a pod's annotations, which can name its pool.
+        "capabilities": { "ips": true, "mac": true, "io.kubernetes.cri.pod-annotations": true },
+    })];
     let mut versions = SpecVersion::OF_PLUGIN.to_vec();
     if let Ok(program) = exec::find("portmap", std::slice::from_ref(&places.plugins)) {
         plugins.push(json!({ "type": "portmap", "capabilities": { "portMappings": true } }));
