@@ -32,6 +32,38 @@ pub const EXIT_STATUS: &str = "\
 Exit status: 0 fine, 1 failed, 2 usage, 3 not found, 4 ambiguous, 5 permission,
 6 check found an error";
 
+const CAPABILITIES: &str = "\
+Capabilities:
+  Root has them all. For all that list, inspect and check can tell:
+  CAP_SYS_ADMIN    enter network namespaces
+  CAP_SYS_PTRACE   see the processes of other users
+  CAP_NET_ADMIN    see the programs on interfaces, with CAP_BPF
+  exec needs CAP_SYS_ADMIN; what sets up or tears down needs CAP_NET_ADMIN too.
+  Without them podnet shows what it may see, and says what it may not.";
+
+const ENVIRONMENT: &str = "\
+Environment:
+  CILIUM_SOCK                 as --agent-socket
+  COLUMNS                     how wide to print
+  CONTAINER_RUNTIME_ENDPOINT  as --runtime-endpoint
+  DOCKER_HOST                 unix:// and the socket of Docker
+  KUBECONFIG                  how to ask the Kubernetes API server
+  LC_ALL, LC_CTYPE, LANG      ASCII only, where the locale is no UTF-8 one
+  NO_COLOR                    no colour, unless --color says otherwise
+  PODNET_ROOT                 as --root, of ipam, create and the plugin
+  PODNET_RUN                  where journals are kept
+  PODNET_TARGET               the target of exec where none is named
+  TERM                        no colour and no dialogues where it is dumb";
+
+const FILES: &str = "\
+Files:
+  /run/*/*.sock               where runtimes and agents listen
+  /etc/crictl.yaml            the CRI socket, where nothing else names it
+  /etc/cni/net.d              configurations of CNI networks
+  /var/lib/cni                what CNI plugins keep of their attachments
+  /var/lib/podnet             podnet's pools, and who holds which address
+  /run/podnet                 journals of what podnet sets up";
+
 /// What `podnet` alone says.
 pub fn start(command: &Command) -> String {
     format!("podnet {}: {}\n\n{START}\n\n{MORE}", env!("CARGO_PKG_VERSION"), about(command))
@@ -45,7 +77,9 @@ pub fn grouped(command: Command) -> Command {
     );
     let heading = command.get_styles().get_header();
     let template = template.replace("{options-heading}", &format!("{heading}Options:{heading:#}"));
-    command.help_template(template).after_help(format!("{START}\n\n{EXIT_STATUS}"))
+    let everything = [START, ENVIRONMENT, FILES, CAPABILITIES, EXIT_STATUS].join("\n\n");
+    let command = command.help_template(template).after_help(format!("{START}\n\n{EXIT_STATUS}"));
+    command.after_long_help(everything)
 }
 
 fn groups(command: &Command) -> String {

@@ -35,6 +35,7 @@ pub const KINDS: &[Kind] = &[
     kind::<Inspection>("Inspection", "podnet inspect"),
     kind::<Creation>("Creation", "podnet create"),
     kind::<Deletion>("Deletion", "podnet delete"),
+    kind::<Bench>("Bench", "podnet bench add"),
     kind::<Leftovers>("Leftovers", "podnet gc"),
     kind::<Bench>("Bench", "podnet bench add"),
     kind::<Installation>("Installation", "podnet install-cni, podnet uninstall-cni"),

@@ -9,4 +9,5 @@ mod support;
 
 mod completions;
 mod kept;
+mod man;
 mod schema;
