@@ -6,8 +6,8 @@ use clap::Command;
 
 /// What one comes for, and the commands for it. A command that is named nowhere stands in the last group.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Look", &["list", "inspect", "exec", "endpoint", "trace"]),
-    ("Judge", &["check", "explain", "snapshot", "status"]),
+    ("Look", &["status", "list", "inspect", "exec", "endpoint", "trace"]),
+    ("Judge", &["check", "explain", "snapshot"]),
     (
         "Set up and tear down",
         &["create", "delete", "gc", "ipam", "cni", "install-cni", "uninstall-cni", "demo", "bench"],

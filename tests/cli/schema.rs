@@ -11,7 +11,17 @@ use crate::support::schema::check_as;
 use crate::support::scratch::Scratch;
 
 /// What needs more than a node: `Podnet::json` holds it against its schema in the tests that have that.
-const ELSEWHERE: &[&str] = &["Bench", "Creation", "Deletion", "EndpointList", "Endpoint", "EndpointLog", "Leftovers"];
+const ELSEWHERE: &[&str] = &[
+    "Bench",
+    "Installation",
+    "Status",
+    "Creation",
+    "Deletion",
+    "EndpointList",
+    "Endpoint",
+    "EndpointLog",
+    "Leftovers",
+];
 
 #[test]
 fn every_kind_is_as_its_schema_says() {
