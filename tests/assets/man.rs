@@ -1,5 +1,6 @@
 //! `man/`: the pages, from the texts that `--help` shows and from what podnet is made of.
 
+mod checks;
 mod command;
 mod page;
 mod plugin;
@@ -15,6 +16,7 @@ use crate::support::prerequisite;
 /// Every page by its file's name.
 fn pages() -> BTreeMap<String, String> {
     let mut pages = command::pages();
+    pages.insert("podnet-checks.7".to_owned(), checks::page());
     pages.insert("podnet-json.7".to_owned(), schema::page());
     pages.insert("podnet-cni.8".to_owned(), plugin::page());
     pages

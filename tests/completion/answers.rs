@@ -67,6 +67,18 @@ fn targets_come_with_what_they_are() {
     }
 }
 
+const LINKS: [&str; 9] = [
+    "PN-LINK-001",
+    "PN-LINK-002",
+    "PN-LINK-003",
+    "PN-LINK-004",
+    "PN-LINK-005",
+    "PN-LINK-006",
+    "PN-LINK-007",
+    "PN-LINK-008",
+    "PN-LINK-009",
+];
+
 #[test]
 fn words_that_are_known_beforehand() {
     for (typed, offered) in [
@@ -78,6 +90,9 @@ fn words_that_are_known_beforehand() {
         (&["list", "--runtime", "co"], &["containerd"]),
         (&["completions", "z"], &["zsh"]),
         (&["ipam", "pool", "r"], &["rm"]),
+        (&["explain", "PN-LINK-00"], &LINKS),
+        (&["check", "--rule", "PN-LINK-00"], &LINKS),
+        (&["check", "--ignore", "rou"], &["route"]),
         (&["bogus", "x"], &[]),
     ] {
         assert_eq!(words(&asked(Podnet::default(), typed)), offered, "{typed:?}");

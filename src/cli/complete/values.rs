@@ -10,6 +10,8 @@ use std::time::Duration;
 use clap::{Arg, Command, FromArgMatches};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 
+use crate::check::RULES;
+use crate::check::rule::family;
 use crate::cli::{Common, block_on};
 use crate::collect::cilium;
 use crate::collect::options::{Depth, Options};
@@ -57,6 +59,8 @@ fn values_of(command: &str, arg: &Arg) -> Option<Values> {
         (_, "output") => |_, _| described(&Format::WORDS),
         (_, "runtime") => |_, _| described(&RUNTIMES),
         (_, "pool") | ("rm", "name") => pools,
+        ("explain", "code") => |_, _| codes().collect(),
+        ("check", "rule" | "ignore") => |_, _| codes().chain(families()).collect(),
         ("show" | "release", "address") => |_, _| held().map(|(address, _)| address).collect(),
         ("release", "container") => |_, _| held().filter_map(|(_, container)| container).collect(),
         _ => return None,
@@ -133,6 +137,15 @@ fn root() -> PathBuf {
 fn pools(_: &Options, _: &str) -> Vec<CompletionCandidate> {
     let pools = Store::open(&root()).pools().unwrap_or_default();
     pools.iter().map(|pool| candidate(&pool.name, "")).collect()
+}
+
+fn codes() -> impl Iterator<Item = CompletionCandidate> {
+    RULES.iter().map(|rule| candidate(rule.code, rule.sentence))
+}
+
+fn families() -> impl Iterator<Item = CompletionCandidate> {
+    let families: BTreeSet<String> = RULES.iter().map(|rule| family(rule.code)).collect();
+    families.into_iter().map(|family| candidate(&family, "every rule of it"))
 }
 
 /// The addresses that are held, and by whom.

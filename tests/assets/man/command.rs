@@ -14,7 +14,7 @@ pub fn pages() -> BTreeMap<String, String> {
     let name = |command: &Command| format!("podnet-{}", command.get_name());
     let mut all: Vec<(String, u8)> = vec![("podnet".to_owned(), 1)];
     all.extend(commands().map(|command| (name(command), 1)));
-    all.extend([("podnet-json".to_owned(), 7), ("podnet-cni".to_owned(), 8)]);
+    all.extend([("podnet-checks".to_owned(), 7), ("podnet-json".to_owned(), 7), ("podnet-cni".to_owned(), 8)]);
 
     let mut pages = BTreeMap::from([("podnet.1".to_owned(), page_of_podnet(&root, &all))]);
     let others = [all[0].clone(), all[all.len() - 2].clone()];
@@ -160,7 +160,11 @@ fn sections(page: &mut Page, command: &Command) {
         let lines: Vec<&str> = section.lines().collect();
         let (title, beside) = lines[0].split_once(':').unwrap_or(("Notes", lines[0]));
         if !title.starts_with(char::is_uppercase) || title.split(' ').count() > 2 {
-            page.heading("NOTES").text(section);
+            let (head, indented): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| !line.starts_with(' '));
+            page.heading("NOTES").text(&head.join(" "));
+            if !indented.is_empty() {
+                page.verbatim(&indented);
+            }
             continue;
         }
         page.heading(if title == "Start here" { "EXAMPLES" } else { title });

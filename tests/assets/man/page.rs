@@ -100,8 +100,7 @@ fn lines(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {
-            // Dashes, quotes and dots become escapes.
-            Some(line) if line.len() + word.len() < 60 => {
+            Some(line) if written(line) + written(word) < 78 => {
                 line.push(' ');
                 line.push_str(word);
             }
@@ -109,4 +108,9 @@ fn lines(text: &str) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Dashes and quotes become escapes.
+fn written(text: &str) -> usize {
+    text.len() + 3 * text.matches(['-', '\'', '\\', '`']).count()
 }
