@@ -110,7 +110,7 @@ fn lines(text: &str) -> Vec<String> {
     lines
 }
 
-/// Dashes and quotes become escapes.
+/// With what becomes an escape.
 fn written(text: &str) -> usize {
-    text.len() + 3 * text.matches(['-', '\'', '\\', '`']).count()
+    Roff::new().text([roman(text)]).to_roff().trim_end().len()
 }
