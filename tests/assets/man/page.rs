@@ -110,7 +110,8 @@ fn lines(text: &str) -> Vec<String> {
     lines
 }
 
-/// With what becomes an escape.
+/// With what becomes an escape, here or when a formatter reads it (`\[u00AB]`).
 fn written(text: &str) -> usize {
-    Roff::new().text([roman(text)]).to_roff().trim_end().len()
+    let escaped = Roff::new().text([roman(text)]).to_roff();
+    escaped.trim_end().chars().map(|character| if character.is_ascii() { 1 } else { 8 }).sum()
 }
