@@ -154,6 +154,11 @@ impl ApiServer {
         format!("https://{}", self.address)
     }
 
+    /// The certificate of its authority.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
     /// A kubeconfig with a token.
     pub fn kubeconfig(&self, scratch: &Scratch) -> String {
         self.kubeconfig_with(scratch, &json!({"token": TOKEN}))

@@ -103,12 +103,14 @@ fn what_rbac_refuses_is_named_with_the_rule_and_the_rest_is_shown() {
     assert_eq!((&node["verb"], &node["status"]), (&"get".into(), &403.into()));
     assert_eq!(node["rule"], json!({"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}));
     let screen = podnet.run(&["inspect", &target, "--runtime", "none"]).stdout;
-    assert!(
-        screen.contains(
-            "a ClusterRole allows it with  {apiGroups: [\"cilium.io\"], resources: [\"ciliumnodes\"], verbs: [\"get\"]}"
-        ),
-        "{screen}"
-    );
+    let flat = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in [
+        "! not read, forbidden to system:serviceaccount:kube-system:podnet; rules of a ClusterRole that would allow it:",
+        "- {apiGroups: [\"cilium.io\"], resources: [\"ciliumnodes\"], verbs: [\"get\"]}",
+        "- {apiGroups: [\"cilium.io\"], resources: [\"ciliumpodippools\"], verbs: [\"list\"]}",
+    ] {
+        assert!(flat.contains(said), "{said} in {screen}");
+    }
 }
 
 #[test]
@@ -195,6 +197,39 @@ fn configurations_that_are_of_no_use_are_named() {
     }
     let (status, detail, _) = told(&on_node(missing.clone()), &[]);
     assert_eq!((status.as_str(), detail), ("failed", format!("KUBECONFIG names no file that is there: {missing}")));
+}
+
+#[test]
+fn a_plugin_that_fails_is_named_and_is_not_run_for_a_server_that_is_away() {
+    let (server, scratch) = (ApiServer::start(), Scratch::new());
+    let ran = scratch.text("ran");
+    let script = format!("touch {ran}; echo 'no such profile' >&2; exit 3");
+    let exec = json!({"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script]});
+    let user = json!({"exec": exec});
+    let (status, detail, _) = told(&on_node(server.kubeconfig_with(&scratch, &user)), &[]);
+    assert_eq!(status, "failed");
+    assert!(
+        detail.contains("its credential plugin") && detail.ends_with("exit status: 3: no such profile"),
+        "{detail}"
+    );
+    std::fs::remove_file(&ran).unwrap();
+    let refused = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    told(&on_node(kubeconfig(&scratch, &format!("https://{refused}"), None, &user)), &[]);
+    assert!(!std::path::Path::new(&ran).exists());
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_for_others_and_one_of_the_kubeconfig_is_refused() {
+    let (server, scratch) = (ApiServer::start(), Scratch::new());
+    let podnet = on_node(server.kubeconfig(&scratch)).env("HTTPS_PROXY", "http://127.0.0.1:1".into());
+    assert_eq!(told(&podnet, &[]).0, "present");
+    let mut config: Value =
+        serde_json::from_str(&std::fs::read_to_string(scratch.text("kubeconfig")).unwrap()).unwrap();
+    config["clusters"][0]["cluster"]["proxy-url"] = json!("http://127.0.0.1:1");
+    scratch.write("kubeconfig", &config.to_string());
+    let (status, detail, _) = told(&podnet, &[]);
+    assert_eq!(status, "failed");
+    assert!(detail.contains("behind the proxy http://127.0.0.1:1"), "{detail}");
 }
 
 #[test]

@@ -8,5 +8,6 @@ mod support;
 
 mod answers;
 mod apiserver;
+mod credentials;
 mod faults;
 mod status;

@@ -4,6 +4,7 @@ use std::env;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use kube::client::AuthError;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
@@ -42,21 +43,57 @@ pub enum Error {
     Kubeconfig { path: PathBuf, source: KubeconfigError },
     #[error("the service account in {SERVICE_ACCOUNT}: {0}")]
     ServiceAccount(String),
+    #[error("{}: the API server is behind the proxy {proxy}, and podnet goes through none", .path.display())]
+    Proxied { path: PathBuf, proxy: String },
+    #[error("{}: its credential plugin {command} failed: {said}", .path.display())]
+    Plugin { path: PathBuf, command: String, said: String },
     #[error("{}: {}", .path.display(), chain(.source))]
     Client { path: PathBuf, source: kube::Error },
 }
 
+/// Where the API server is, and what there is to show it.
 pub struct Access {
-    pub client: Client,
+    config: Config,
     /// The API server's URL, without the slash at the end.
     pub server: String,
-    /// What to connect to; None where a proxy stands between.
-    pub address: Option<(String, u16)>,
+    pub host: String,
+    pub port: u16,
     pub credentials: PathBuf,
     pub context: Option<String>,
 }
 
-/// The first that there is. Reads files, may run a credential plugin, and so may block.
+impl Access {
+    fn new(mut config: Config, credentials: PathBuf, context: Option<String>) -> Self {
+        // The deadlines and repetitions are podnet's own, with all of the server's answer at hand.
+        config.default_retry = false;
+        config.connect_timeout = None;
+        config.write_timeout = None;
+        let url = &config.cluster_url;
+        Self {
+            server: url.to_string().trim_end_matches('/').to_owned(),
+            host: url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
+            port: url.port_u16().unwrap_or(if url.scheme_str() == Some("http") { 80 } else { 443 }),
+            config,
+            credentials,
+            context,
+        }
+    }
+
+    /// Sets up TLS and credentials; nothing is sent yet. It may run a credential plugin, and so may block.
+    pub fn connect(&self) -> Result<Client, Error> {
+        let path = self.credentials.clone();
+        Client::try_from(self.config.clone()).map_err(|source| match source {
+            kube::Error::Auth(AuthError::AuthExecRun { cmd, out }) => {
+                let said = String::from_utf8_lossy(&out.stderr).trim().lines().next().unwrap_or_default().to_owned();
+                let said = if said.is_empty() { out.status.to_string() } else { format!("{}: {said}", out.status) };
+                Error::Plugin { path, command: cmd, said }
+            }
+            source => Error::Client { path, source },
+        })
+    }
+}
+
+/// The first that there is.
 pub fn find(context: Option<&str>, kubelet: Option<&Kubelet>) -> Result<Access, Error> {
     let named = env::var_os("KUBECONFIG").filter(|paths| !paths.is_empty());
     if let Some(paths) = named {
@@ -98,29 +135,27 @@ fn from_kubeconfig(paths: &[PathBuf], context: Option<&str>) -> Result<Access, E
         return Err(Error::NoSuchContext { path: path(), context: context.to_owned() });
     }
     let context = context.map(str::to_owned).or_else(|| merged.current_context.clone());
+    let proxy = proxy_of(&merged, context.as_deref());
     let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
     // It is async in name only: it awaits nothing.
-    let config =
+    let mut config =
         tokio::runtime::Handle::current().block_on(Config::from_custom_kubeconfig(merged, &options)).map_err(wrong)?;
-    connect(config, path(), context)
+    if let Some(proxy) = proxy {
+        return Err(Error::Proxied { path: path(), proxy });
+    }
+    // What the environment names is for what is far away, and the API server's way back here is a direct one.
+    config.proxy_url = None;
+    Ok(Access::new(config, path(), context))
+}
+
+/// The one that the kubeconfig itself names.
+fn proxy_of(config: &Kubeconfig, context: Option<&str>) -> Option<String> {
+    let context = config.contexts.iter().find(|known| Some(known.name.as_str()) == context)?.context.as_ref()?;
+    let cluster = config.clusters.iter().find(|known| known.name == context.cluster)?.cluster.as_ref()?;
+    cluster.proxy_url.clone().filter(|url| !url.is_empty())
 }
 
 fn from_service_account() -> Result<Access, Error> {
     let config = Config::incluster().map_err(|error| Error::ServiceAccount(chain(&error)))?;
-    connect(config, SERVICE_ACCOUNT.into(), None)
-}
-
-/// Sets up TLS and credentials; nothing is sent yet.
-fn connect(mut config: Config, credentials: PathBuf, context: Option<String>) -> Result<Access, Error> {
-    // The deadlines and repetitions are podnet's own, with all of the server's answer at hand.
-    config.default_retry = false;
-    config.connect_timeout = None;
-    config.write_timeout = None;
-    let url = &config.cluster_url;
-    let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("http") { 80 } else { 443 });
-    let host = url.host().map(|host| host.trim_matches(['[', ']']).to_owned());
-    let address = host.map(|host| (host, port)).filter(|_| config.proxy_url.is_none());
-    let server = url.to_string().trim_end_matches('/').to_owned();
-    let client = Client::try_from(config).map_err(|source| Error::Client { path: credentials.clone(), source })?;
-    Ok(Access { client, server, address, credentials, context })
+    Ok(Access::new(config, SERVICE_ACCOUNT.into(), None))
 }

@@ -13,11 +13,12 @@ mod request;
 mod served;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use access::Access;
 use node_name::NodeName;
@@ -94,18 +95,23 @@ fn summary(told: &Kubernetes) -> String {
 async fn first_questions(options: &Options, start: Instant) -> Result<(Session, Kubernetes), Error> {
     let deadline = start + options.timeout;
     let (access, name) = access(options, deadline).await?;
-    if let Some((host, port)) = &access.address {
-        knock(options, &access.server, host, *port, deadline).await?;
-    }
+    // Before a credential plugin is run in vain.
+    knock(options, &access, deadline).await?;
+    let access = Arc::new(access);
+    let client = blocking(options, deadline, {
+        let access = access.clone();
+        move || access.connect()
+    });
+    let client = client.await??;
     let mut told = Kubernetes {
-        server: access.server,
+        server: access.server.clone(),
         credentials: access.credentials.to_string_lossy().into_owned(),
-        context: access.context,
+        context: access.context.clone(),
         node_name: name.name,
         node_name_from: name.from,
         ..Kubernetes::default()
     };
-    let asker = Asker { client: access.client, deadline, timeout: options.timeout };
+    let asker = Asker { client, deadline, timeout: options.timeout };
     let (nodes, pods) = (Resource::core("nodes"), Resource::core("pods"));
     let of_node = format!("spec.nodeName={}", told.node_name);
     let (version, node, on_node, catalogue) = tokio::join!(
@@ -139,26 +145,35 @@ async fn first_questions(options: &Options, start: Instant) -> Result<(Session, 
 
 async fn access(options: &Options, deadline: Instant) -> Result<(Access, NodeName), Error> {
     let (root, context) = (options.proc_root.clone(), options.kube_context.clone());
-    let finding = tokio::task::spawn_blocking(move || {
+    let finding = blocking(options, deadline, move || {
         let kubelet = kubelet::find(&root);
-        access::find(context.as_deref(), kubelet.as_ref())
-            .map(|access| (access, node_name::node_name(kubelet.as_ref())))
+        let name = node_name::node_name(kubelet.as_ref());
+        access::find(context.as_deref(), kubelet.as_ref()).map(|access| (access, name))
     });
-    match timeout_at(deadline, finding).await {
-        Ok(Ok(found)) => Ok(found?),
+    Ok(finding.await??)
+}
+
+/// Runs what reads files or waits for a program; it is left alone when the deadline comes.
+async fn blocking<T: Send + 'static>(
+    options: &Options,
+    deadline: Instant,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    match timeout_at(deadline, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(done)) => Ok(done),
         Ok(Err(_)) | Err(_) => Err(Error::NotReady(options.timeout)),
     }
 }
 
 /// Whether anybody takes a connection there.
-async fn knock(options: &Options, server: &str, host: &str, port: u16, deadline: Instant) -> Result<(), Error> {
-    let unreachable = |why: String, hint| Error::Unreachable { server: server.to_owned(), why, hint };
+async fn knock(options: &Options, access: &Access, deadline: Instant) -> Result<(), Error> {
+    let unreachable = |why: String, hint| Error::Unreachable { server: access.server.clone(), why, hint };
     let patience = if options.kube.is_asked() { options.timeout } else { REACHABLE_WITHIN.min(options.timeout) };
-    let connecting = timeout_at(deadline, timeout(patience, TcpStream::connect((host, port))));
-    match connecting.await {
-        Ok(Ok(Ok(_))) => Ok(()),
-        Ok(Ok(Err(error))) => Err(unreachable(error.to_string(), "")),
-        Ok(Err(_)) | Err(_) => {
+    let connecting = TcpStream::connect((access.host.as_str(), access.port));
+    match timeout_at(deadline.min(Instant::now() + patience), connecting).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(unreachable(error.to_string(), "")),
+        Err(_) => {
             let hint = if options.kube.is_asked() { "" } else { " (--kube waits longer)" };
             Err(unreachable(format!("no connection within {} s", patience.as_secs_f32()), hint))
         }

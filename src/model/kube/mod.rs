@@ -108,6 +108,14 @@ pub struct Unread {
     pub rule: Option<Rule>,
 }
 
+impl Unread {
+    /// The user that RBAC did not allow it, as it names him.
+    pub fn refused_to(&self) -> Option<&str> {
+        self.rule.as_ref()?;
+        Some(self.why.split_once("User \"")?.1.split_once('"')?.0)
+    }
+}
+
 /// `rbac.authorization.k8s.io/v1` PolicyRule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

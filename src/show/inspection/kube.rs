@@ -65,31 +65,31 @@ fn conditions(page: &Page, out: &mut dyn Write, pod: &KubePod) -> io::Result<()>
     Ok(())
 }
 
-/// Each question that was not answered; those that RBAC refused with the rule that would allow them, alike ones
-/// together.
-pub fn unread(page: &Page, out: &mut dyn Write, unread: &[Unread]) -> io::Result<()> {
-    for each in unread {
-        let place = each.namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
-        sentence(page, out, 2, &format!("! not read: {} {}{place}: {}", each.verb, each.resource, each.why))?;
-    }
+/// What was not answered, a line each; what RBAC refused in one, with the rules that would allow it.
+fn unread(page: &Page, out: &mut dyn Write, unread: &[Unread]) -> io::Result<()> {
     let mut rules: Vec<Rule> = Vec::new();
-    for rule in unread.iter().filter_map(|each| each.rule.as_ref()) {
+    for each in unread {
+        let Some(rule) = &each.rule else {
+            let place = each.namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+            sentence(page, out, 2, &format!("! not read: {} {}{place}: {}", each.verb, each.resource, each.why))?;
+            continue;
+        };
         match rules.iter_mut().find(|known| known.api_groups == rule.api_groups && known.verbs == rule.verbs) {
-            Some(known) => known.resources.extend(
-                rule.resources.iter().filter(|name| !known.resources.contains(name)).cloned().collect::<Vec<_>>(),
-            ),
+            Some(known) => known.resources.extend(rule.resources.clone()),
             None => rules.push(rule.clone()),
         }
     }
-    for rule in rules {
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let who = unread.iter().find_map(|each| each.refused_to()).unwrap_or("podnet");
+    sentence(page, out, 2, &format!("! not read, forbidden to {who}; rules of a ClusterRole that would allow it:"))?;
+    for mut rule in rules {
+        rule.resources.sort();
+        rule.resources.dedup();
         let quoted = |words: &[String]| words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
-        let line = format!(
-            "    a ClusterRole allows it with  {{apiGroups: [{}], resources: [{}], verbs: [{}]}}",
-            quoted(&rule.api_groups),
-            quoted(&rule.resources),
-            quoted(&rule.verbs)
-        );
-        writeln!(out, "{line}")?;
+        let (groups, resources, verbs) = (quoted(&rule.api_groups), quoted(&rule.resources), quoted(&rule.verbs));
+        writeln!(out, "      - {{apiGroups: [{groups}], resources: [{resources}], verbs: [{verbs}]}}")?;
     }
     Ok(())
 }
