@@ -118,8 +118,12 @@ impl Manner {
         or_nothing(host.then(|| "host".to_owned()))
     }
 
-    /// How else to know a netns that stands alone: by its mount, and whether anybody is in it.
+    /// How else to know a netns that stands alone: by its mount, and whether anybody is in it. How a pod stands of which
+    /// nothing runs.
     fn note(&self, item: &Item) -> String {
+        if let Some(standing) = &item.standing {
+            return standing.clone();
+        }
         let Some(netns) = item.netns.as_ref().filter(|netns| item.workload.is_none() && !netns.is_host) else {
             return String::new();
         };

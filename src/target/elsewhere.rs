@@ -35,23 +35,13 @@ fn of_one(this: &str, pod: &KubePod) -> Elsewhere {
             let address = pod.host_ip.as_ref().map(|ip| format!(" ({ip})")).unwrap_or_default();
             Elsewhere::OtherNode { pod: name, this: this.to_owned(), node: node.to_owned(), address }
         }
-        Some(_) => Elsewhere::NotRunning { pod: name, state: state(pod) },
+        Some(_) => Elsewhere::NotRunning { pod: name, state: pod.standing() },
         None => {
             let scheduled = pod.conditions.iter().find(|condition| condition.kind == "PodScheduled");
             let why = scheduled.and_then(|condition| condition.message.clone().or_else(|| condition.reason.clone()));
             Elsewhere::Unscheduled { pod: name, why: why.map(|why| format!(": {why}")).unwrap_or_default() }
         }
     }
-}
-
-/// `Pending, app: ContainerCreating`.
-fn state(pod: &KubePod) -> String {
-    let leaving = pod.deletion_timestamp.map(|_| "being deleted".to_owned());
-    let container = |status: &crate::model::kube::pod::ContainerStatus| {
-        Some(format!("{}: {}", status.name, status.reason.as_ref()?))
-    };
-    let parts = [Some(pod.phase.clone()), pod.reason.clone(), leaving].into_iter().flatten();
-    parts.chain(pod.containers.iter().filter_map(container)).collect::<Vec<_>>().join(", ")
 }
 
 fn candidate(pod: &KubePod) -> Candidate {

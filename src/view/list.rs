@@ -7,11 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
+use crate::model::kube::pod::KubePod;
 use crate::model::netns::{Netns, NetnsState};
 use crate::model::node::Node;
 use crate::model::peer::{Peers, Verdict};
 use crate::model::source::Asked;
-use crate::model::workload::{Role, State, Workload};
+use crate::model::workload::{Pod, Role, State, Workload};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -37,6 +38,9 @@ pub struct Item {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_interface: Option<String>,
     pub state: State,
+    /// Of a pod that the cluster gave to this node and of which nothing runs here: how it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<String>,
 }
 
 /// What to leave out, and the order.
@@ -73,6 +77,7 @@ pub fn list(node: &Node, choice: &Choice) -> List {
             item(node, &peers, Some(workload), workload.netns.and_then(|inode| node.namespace(inode)))
         }));
     }
+    items.extend(missing_pods(node, choice));
     for state in node.namespaces.iter().filter(|state| !state.netns.is_host || choice.netns_only) {
         let inhabited = node.workloads.iter().any(|workload| workload.netns == Some(state.netns.inode));
         if choice.netns_only || (!inhabited && choice.namespace.is_none() && choice.runtimes.is_empty()) {
@@ -102,6 +107,37 @@ fn is_chosen(workload: &Workload, choice: &Choice) -> bool {
     of_namespace && of_runtime && alive && (choice.all || workload.role != Role::Sandbox || workload.pid.is_some())
 }
 
+/// Pods of this node that only the API server knows, where it was asked.
+fn missing_pods(node: &Node, choice: &Choice) -> Vec<Item> {
+    let told = node.kubernetes.iter().flat_map(|told| told.pods.iter().flatten());
+    let here = |pod: &&KubePod| {
+        let is_its = |workload: &Workload| {
+            workload.pod.as_ref().is_some_and(|own| own.namespace == pod.namespace && own.name == pod.name)
+        };
+        node.workloads.iter().any(is_its)
+    };
+    let missing = told.filter(|pod| !here(pod) && (choice.all || !pod.has_ended())).map(|pod| Item {
+        workload: Some(Workload {
+            pod: Some(Pod {
+                namespace: pod.namespace.clone(),
+                name: pod.name.clone(),
+                uid: Some(pod.uid.clone()),
+                ..Pod::default()
+            }),
+            seen_by: vec!["kubernetes".to_owned()],
+            ..Workload::default()
+        }),
+        netns: None,
+        addresses: Vec::new(),
+        host_interface: None,
+        state: State::Unknown,
+        standing: Some(pod.standing()),
+    });
+    missing
+        .filter(|item| !choice.netns_only && item.workload.as_ref().is_some_and(|own| is_chosen(own, choice)))
+        .collect()
+}
+
 fn item(node: &Node, peers: &Peers<'_>, workload: Option<&Workload>, state: Option<&NetnsState>) -> Item {
     let own = state.filter(|state| !state.netns.is_host);
     let links = own.map(|state| state.links.as_slice()).unwrap_or_default();
@@ -119,6 +155,7 @@ fn item(node: &Node, peers: &Peers<'_>, workload: Option<&Workload>, state: Opti
         addresses: global.map(|address| address.address).collect(),
         host_interface: ends.filter(on_host(node.host_netns)).find_map(|peer| peer.name),
         state: workload.map_or(State::Unknown, |workload| workload.state),
+        standing: None,
     }
 }
 

@@ -172,3 +172,18 @@ fn a_plugin_of_the_kubeconfig_gives_the_credentials() {
     let document = podnet.json(&["inspect", &own, "--runtime", "none"]);
     assert_eq!(source(&document, "kubernetes")["status"], "present", "{document:#}");
 }
+
+#[test]
+fn pods_of_which_nothing_runs_here_are_listed_when_the_server_is_asked() {
+    let (server, scratch) = (ApiServer::start(), Scratch::new());
+    let podnet = on_node(server.kubeconfig(&scratch));
+    let listed = podnet.json(&["list", "--kube", "-n", "demo", "--runtime", "none"]);
+    let items = listed["items"].as_array().unwrap();
+    let pending = items.iter().find(|item| item["workload"]["pod"]["name"] == "pending").unwrap();
+    assert_eq!(pending["standing"], "Pending, app: ContainerCreating");
+    let names: Vec<&str> = items.iter().map(|item| item["workload"]["pod"]["name"].as_str().unwrap()).collect();
+    assert!(!names.contains(&"far") && !names.contains(&"done"), "{names:?}");
+    let all = podnet.run(&["list", "--kube", "--all", "-n", "demo", "--runtime", "none"]).stdout;
+    assert!(all.contains("Succeeded, app: Completed"), "{all}");
+    assert!(!podnet.run(&["list", "--runtime", "none"]).stdout.contains("pending"));
+}

@@ -48,6 +48,14 @@ impl KubePod {
     pub fn has_ended(&self) -> bool {
         matches!(self.phase.as_str(), "Succeeded" | "Failed")
     }
+
+    /// `Pending, app: ContainerCreating`.
+    pub fn standing(&self) -> String {
+        let leaving = self.deletion_timestamp.map(|_| "being deleted".to_owned());
+        let of_container = |status: &ContainerStatus| Some(format!("{}: {}", status.name, status.reason.as_ref()?));
+        let parts = [Some(self.phase.clone()), self.reason.clone(), leaving].into_iter().flatten();
+        parts.chain(self.containers.iter().filter_map(of_container)).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// `status.conditions[]` of a Pod or a Node.
