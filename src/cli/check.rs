@@ -24,7 +24,7 @@ pub const FOUND: u8 = 6;
 
 /// Find what is wrong with the network of pods
 ///
-/// Reads the node once and judges it by some hundred rules (`--list`), each with a code that `podnet explain` tells
+/// Reads the node once and judges it by more than sixty rules (`--list`), each with a code that `podnet explain` tells
 /// more about. Without TARGET every pod is judged, and the node. What could not be read is said, and never counted as
 /// right. Nothing is changed, and no packet is sent.
 #[derive(Args, Debug)]
@@ -123,7 +123,7 @@ fn wanted(node: &Node, targets: &[Target]) -> Result<Option<BTreeSet<Inode>>, Er
     targets.iter().map(netns).collect::<Result<_, Error>>().map(Some)
 }
 
-/// Tell what a finding's code means, how it comes about, what confirms it and what mends it
+/// Tell what a finding means, how it comes about and what mends it
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  podnet explain PN-ROUTE-002\n  podnet check --list     all codes")]
 pub struct Explain {
