@@ -4,9 +4,13 @@ use std::io::{self, stdin, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
+use super::attachment::State;
+use super::chain::{self, Scene, Told};
+use super::create::manner;
 use super::terminal::say;
+use super::{Common, Error};
 use crate::flow::journal::DEFAULT_RUN;
 use crate::flow::plugin::{self, Places};
 use crate::ipam::DEFAULT_ROOT;
@@ -27,22 +31,81 @@ Keys of the configuration, all optional:
   dataDir  where the addresses are kept [/var/lib/podnet]
 CNI_ARGS: IP, MAC, POOL, K8S_POD_*, IgnoreUnknown. runtimeConfig: ips, mac."#;
 
-/// Answer one call of a container runtime, as its CNI plugin
+/// Be a CNI plugin, or the runtime of a network of them
 ///
-/// Runtimes call the program by its name, with CNI_COMMAND set and no arguments; this is the same by hand.
+/// Runtimes call the program by its name, with CNI_COMMAND set and no arguments; without a command this is the same by
+/// hand. The commands drive a network's plugins as a runtime would: podnet create --conf and delete --conf are ADD and DEL.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Cni {}
+pub(super) struct Cni {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// CHECK an attachment by each plugin of its network
+    #[command(after_help = "Example:\n  podnet cni check demo --conf auto")]
+    Check {
+        /// The name given to `podnet create`, or any handle that `podnet inspect` takes
+        #[arg(value_name = "NAME|TARGET")]
+        name: String,
+        /// The pod's interface
+        #[arg(long, value_name = "NAME", default_value = "eth0")]
+        ifname: String,
+        #[command(flatten)]
+        network: NetworkArgs,
+        #[command(flatten)]
+        state: State,
+    },
+    /// Ask each plugin of a network for its STATUS
+    #[command(after_help = "Example:\n  podnet cni status")]
+    Status {
+        #[command(flatten)]
+        network: NetworkArgs,
+    },
+    /// Find attachments that are gone; --apply: DEL for those, GC with what is alive
+    ///
+    /// Alive is what has its netns still, or what a runtime knows. Where that cannot be told, nothing is done. While it
+    /// runs, no pod should come or go.
+    #[command(after_help = "Examples:\n  podnet cni gc\n  podnet cni gc --conf /etc/cni/net.d/10-x.conflist --apply")]
+    Gc {
+        #[command(flatten)]
+        network: NetworkArgs,
+        /// Do it
+        #[arg(long)]
+        apply: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+struct NetworkArgs {
+    /// The network: a conflist, - for standard input, or auto for the one that the runtime here takes
+    #[arg(long, value_name = "FILE|-|auto", default_value = "auto")]
+    conf: String,
+    #[command(flatten)]
+    told: Told,
+}
 
 impl Cni {
-    pub(super) fn run(&self) -> u8 {
-        if std::env::var_os("CNI_COMMAND").is_none() {
-            say(
-                "hint: container runtimes run this, with CNI_COMMAND and other variables; podnet cni --help has an example",
-            );
+    pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
+        match &self.command {
+            None => Ok(by_hand()),
+            Some(Command::Check { name, ifname, network, state }) => {
+                let manner = manner(common, false, true);
+                Scene { common, state, name, ifname, manner }.check(&network.told, &network.conf)
+            }
+            Some(Command::Status { network }) => chain::status(common, &network.told, &network.conf),
+            Some(Command::Gc { network, apply }) => chain::gc(common, &network.told, &network.conf, *apply),
         }
-        u8::from(!answer())
     }
+}
+
+fn by_hand() -> u8 {
+    if std::env::var_os("CNI_COMMAND").is_none() {
+        say("hint: runtimes run this, with CNI_COMMAND and other variables; podnet cni --help has an example");
+    }
+    u8::from(!answer())
 }
 
 /// The status of a call, when a runtime calls.

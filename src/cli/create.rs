@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use clap::Args;
 
 use super::attachment::{State, Subject, owner};
+use super::chain::{Conf, Scene};
 use super::face::{Face, Manner};
 use super::{Common, Error, terminal};
 use crate::flow::{Created, Wish, steps};
@@ -25,7 +26,7 @@ pub const NETWORK: &str = "podnet";
 /// hand, before it is run. What fails, or is broken off, is undone in reverse.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  podnet create demo                  step by step, asking\n  podnet create demo --yes\n  podnet create demo --dry-run        the plan, with the commands for it\n  podnet create 3f2a91c04d5e --ip 10.42.0.9 --yes\n                                      a container made with --network none\n  podnet create demo --fail-at verify --yes\n                                      a drill: see it roll back"
+    after_help = "Examples:\n  podnet create demo                  step by step, asking\n  podnet create demo --yes\n  podnet create demo --dry-run        the plan, with the commands for it\n  podnet create 3f2a91c04d5e --ip 10.42.0.9 --yes\n                                      a container made with --network none\n  podnet create demo --fail-at verify --yes\n                                      a drill: see it roll back\n  podnet create demo --conf auto      by the plugins of this node's CNI network"
 )]
 pub struct Create {
     /// A new name, or any handle that `podnet inspect` takes
@@ -52,6 +53,8 @@ pub struct Create {
     /// Do not let the pod out under the host's address
     #[arg(long)]
     no_masq: bool,
+    #[command(flatten, next_help_heading = "A network of CNI plugins")]
+    conf: Conf,
     /// Ask before each step, also where standard output is no terminal
     #[arg(short, long, conflicts_with = "yes")]
     interactive: bool,
@@ -74,6 +77,11 @@ fn step_names() -> clap::builder::PossibleValuesParser {
 
 impl Create {
     pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
+        if let Some(conf) = &self.conf.conf {
+            let manner = manner(common, self.interactive, self.yes);
+            let scene = Scene { common, state: &self.state, name: &self.name, ifname: &self.ifname, manner };
+            return scene.add(&self.conf.told, conf);
+        }
         let wish = self.wish(common)?;
         let engine = self.state.engine().failing_at(self.fail_at.clone());
         if self.dry_run {

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::attachment::{State, Subject, journaled, owner};
+use super::chain::{Conf, Scene};
 use super::create::{NETWORK, manner};
 use super::face::{Face, Manner};
 use super::{Common, Error};
@@ -26,6 +27,8 @@ pub struct Delete {
     /// Only this interface
     #[arg(long, value_name = "NAME")]
     ifname: Option<String>,
+    #[command(flatten, next_help_heading = "A network of CNI plugins")]
+    conf: Conf,
     /// Ask before each step, also where standard output is no terminal
     #[arg(short, long, conflicts_with = "yes")]
     interactive: bool,
@@ -38,6 +41,11 @@ pub struct Delete {
 
 impl Delete {
     pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
+        if let Some(conf) = &self.conf.conf {
+            let manner = manner(common, self.interactive, true);
+            let ifname = self.ifname.as_deref().unwrap_or("eth0");
+            return Scene { common, state: &self.state, name: &self.name, ifname, manner }.del(&self.conf.told, conf);
+        }
         let engine = self.state.engine();
         let manner = manner(common, self.interactive, self.yes);
         let mut face = Face::new(manner, common.page());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::terminal::say;
-use crate::cni::install;
+use crate::cni::{alive, cache, chain, config_dir, install, netconf};
 use crate::collect::cilium;
 use crate::model::source::{Asked, Status};
 use crate::show::{Format, columns, harmless, harmless_json};
@@ -71,6 +71,18 @@ pub enum Error {
     Demo { what: &'static str, source: io::Error },
     #[error(transparent)]
     Install(#[from] install::Error),
+    #[error("the network configuration {conf} is refused")]
+    Conf { conf: String, source: netconf::Invalid },
+    #[error("there is no network to take: {why}")]
+    NoNetwork { why: String },
+    #[error(transparent)]
+    Chain { error: Box<chain::Error> },
+    #[error("cannot tell which attachments are alive, and GC removes what it is not told of")]
+    Unsure(#[from] alive::Unsure),
+    #[error(transparent)]
+    CniCache(#[from] cache::Error),
+    #[error(transparent)]
+    CniDirectory(#[from] config_dir::Unreadable),
     #[error("no rule is called «{code}» (did you mean {near}?)")]
     UnknownRule { code: String, near: &'static str },
     #[error("cannot read {}", .path.display())]

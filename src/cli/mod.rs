@@ -2,6 +2,7 @@
 
 mod attachment;
 mod bench;
+mod chain;
 mod check;
 mod cni;
 mod complete;
@@ -240,7 +241,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Ipam(ipam) => ipam.run(&cli.common),
         Command::Schema(schema) => schema.run(&cli.common),
         Command::Completions(completions) => completions.run(),
-        Command::Cni(cni) => Ok(cni.run()),
+        Command::Cni(cni) => cni.run(&cli.common),
         Command::InstallCni(install) => install.run(&cli.common),
         Command::UninstallCni(uninstall) => uninstall.run(&cli.common),
     };

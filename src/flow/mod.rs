@@ -9,6 +9,7 @@ pub mod delegate;
 mod engine;
 pub mod error;
 pub mod gc;
+pub mod guest;
 pub mod journal;
 pub mod kernel;
 mod mac;

@@ -1,6 +1,7 @@
 //! How a person sees an answer. The only room that knows about width, colour and tables.
 
 mod bench;
+pub mod chain;
 mod charset;
 mod check;
 pub mod creation;

@@ -1,6 +1,7 @@
 //! What a command answers: pure functions from the model to the documents that `-o json` prints.
 
 pub mod bench;
+pub mod chain;
 pub mod cni;
 pub mod creation;
 pub mod disagreement;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::bench::Bench;
+use super::chain::ChainRun;
 use super::creation::{Creation, Deletion};
 use super::endpoint::{EndpointList, EndpointLog, EndpointReport};
 use super::error::ErrorReport;
@@ -38,6 +39,7 @@ pub const KINDS: &[Kind] = &[
     kind::<Bench>("Bench", "podnet bench add"),
     kind::<Leftovers>("Leftovers", "podnet gc"),
     kind::<Bench>("Bench", "podnet bench add"),
+    kind::<ChainRun>("ChainRun", "podnet create --conf, podnet delete --conf, podnet cni check, status and gc"),
     kind::<Installation>("Installation", "podnet install-cni, podnet uninstall-cni"),
     kind::<CheckReport>("CheckReport", "podnet check"),
     kind::<RuleList>("RuleList", "podnet check --list"),

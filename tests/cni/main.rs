@@ -5,6 +5,7 @@
 mod bad_input;
 mod called;
 mod chain;
+mod command;
 mod decode;
 mod exec;
 mod plugins;

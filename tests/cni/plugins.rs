@@ -71,6 +71,11 @@ impl Plugins {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// Forgets what they noted.
+    pub fn clear(&self) {
+        let _ = fs::remove_file(self.scratch.join("log"));
+    }
+
     /// The first two words of each line.
     pub fn calls(&self) -> Vec<String> {
         let words = |line: &String| line.splitn(3, ' ').take(2).collect::<Vec<_>>().join(" ");

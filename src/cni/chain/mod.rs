@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use super::args;
 use super::cache::{self, Cache, Cached};
 use super::exec::{self, Call};
+use super::install;
 use super::invocation::{self, Verb};
 use super::netconf::{self, Plugin};
 use super::result::{self, AddResult};
@@ -120,7 +121,11 @@ impl Runtime {
         // It cannot hold an empty or odd path: those were given one by one.
         variables.push((invocation::PATH, std::env::join_paths(&self.path).unwrap_or_default()));
         let stdin = Value::Object(request).to_string().into_bytes();
-        let program = exec::find(&plugin.kind, &self.path)?;
+        let program = match exec::find(&plugin.kind, &self.path) {
+            // podnet need not be installed for its own plugin to run.
+            Err(error) if plugin.kind == install::NAME => std::env::current_exe().map_err(|_| error)?,
+            found => found?,
+        };
         Ok(Call { program, verb, variables, stdin, deadline: self.deadline })
     }
 }

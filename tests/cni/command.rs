@@ -1,0 +1,137 @@
+//! `podnet create --conf` and its like: what `cnitool` does, step by step.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::called::host;
+use crate::host::{Host, names, text};
+use crate::plugins::Plugins;
+use crate::support::prerequisite;
+use crate::support::subnet::Subnet;
+
+/// A network in a file of the host's scratch directory.
+fn conflist(host: &Host, version: &str, plugins: Value) -> String {
+    let list = json!({"cniVersion": version, "name": "testnet", "plugins": plugins});
+    host.scratch.write("10-test.conflist", &list.to_string()).to_str().unwrap().to_owned()
+}
+
+fn run(host: &Host, path: &str, args: &[&str]) -> std::process::Output {
+    let cache = host.scratch.text("cni-cache");
+    host.podnet(&[args, &["--cni-path", path, "--cni-cache", &cache]].concat())
+}
+
+fn document(output: &std::process::Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+fn nothing_left(host: &Host) {
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+    assert_eq!(names(&host.scratch.join("cni-cache/results")).count(), 0);
+    assert_eq!(names(&host.scratch.join("run/guests")).count(), 0);
+}
+
+#[test]
+fn a_network_of_real_plugins_comes_is_checked_and_goes() {
+    let (Some(host), subnet) = (host(), Subnet::claim()) else { return };
+    if !Path::new("/usr/lib/cni/ptp").exists() {
+        prerequisite::skip("/usr/lib/cni has no plugins: install containernetworking-plugins");
+        return;
+    }
+    let ipam = json!({"type": "host-local", "dataDir": host.scratch.text("addresses"), "ranges": [[{"subnet": subnet.cidr()}]]});
+    let conf = conflist(
+        &host,
+        "1.0.0",
+        json!([{"type": "ptp", "ipam": ipam}, {"type": "portmap", "capabilities": {"portMappings": true}}]),
+    );
+    let (name, path) = (host.name("pod"), "/usr/lib/cni");
+    let created = run(&host, path, &["create", &name, "--conf", &conf, "-o", "json"]);
+    assert!(created.status.success(), "{created:?}");
+    let created = document(&created);
+    let turns: Vec<&str> =
+        created["turns"].as_array().unwrap().iter().map(|turn| turn["plugin"].as_str().unwrap()).collect();
+    assert_eq!(turns, ["ptp", "portmap"]);
+    assert!(created["turns"][0]["elapsedMs"].as_f64().unwrap() > 0.0);
+    assert!(subnet.contains(created["result"]["ips"][0]["address"].as_str().unwrap().split('/').next().unwrap()));
+    let checked = run(&host, path, &["cni", "check", &name, "--conf", &conf]);
+    assert!(checked.status.success() && text(&checked.stdout).contains("✔ CHECK   portmap"), "{checked:?}");
+    crate::support::shell::run("ip", &["-n", &name, "addr", "flush", "dev", "eth0"]);
+    let checked = run(&host, path, &["cni", "check", &name, "--conf", &conf]);
+    assert!(
+        !checked.status.success() && text(&checked.stderr).contains("/usr/lib/cni/ptp refused CHECK"),
+        "{checked:?}"
+    );
+    let deleted = run(&host, path, &["delete", &name, "--conf", &conf]);
+    assert!(deleted.status.success() && text(&deleted.stdout).contains("✔ DEL     ptp"), "{deleted:?}");
+    nothing_left(&host);
+    assert!(run(&host, path, &["delete", &name, "--conf", &conf]).status.success(), "again");
+}
+
+#[test]
+fn podnets_own_plugin_needs_no_installation_and_a_failure_is_undone() {
+    let (Some(host), Some(plugins)) = (host(), Plugins::noting(&["after"])) else { return };
+    let (name, path) = (host.name("pod"), plugins.scratch.text("bin"));
+    let conf = conflist(&host, "1.1.0", json!([{"type": "podnet"}, {"type": "after"}]));
+    let create = ["create", &name, "--conf", &conf, "--yes"];
+    let created = run(&host, &path, &create);
+    assert!(created.status.success(), "{created:?}");
+    assert!(text(&created.stdout).contains("address 10.42.0.2/32"), "{created:?}");
+    assert!(run(&host, &path, &["delete", &name, "--conf", &conf]).status.success());
+    nothing_left(&host);
+    plugins.write("after", r#"[ $CNI_COMMAND = ADD ] || exit 0; echo '{"code": 100, "msg": "no"}'; exit 1"#);
+    let failed = run(&host, &path, &create);
+    assert!(!failed.status.success() && text(&failed.stderr).contains("refused ADD: no"), "{failed:?}");
+    assert!(text(&failed.stdout).contains("✔ DEL     podnet"), "{failed:?}");
+    nothing_left(&host);
+}
+
+#[test]
+fn gc_shows_first_and_never_takes_an_empty_list_for_the_truth() {
+    let (Some(host), Some(plugins)) = (host(), Plugins::noting(&["a"])) else { return };
+    let path = plugins.scratch.text("bin");
+    let conf = conflist(&host, "1.1.0", json!([{"type": "a"}]));
+    let gc = ["cni", "gc", "--conf", &conf, "--runtime", "none"];
+    let refused = run(&host, &path, &gc);
+    assert!(
+        !refused.status.success() && text(&refused.stderr).contains("no runtime told what runs here"),
+        "{refused:?}"
+    );
+    let (alive, gone) = (host.name("alive"), host.name("gone"));
+    for name in [&alive, &gone] {
+        assert!(run(&host, &path, &["create", name, "--conf", &conf, "--yes"]).status.success());
+    }
+    crate::support::shell::run("ip", &["netns", "delete", &gone]);
+    plugins.clear();
+    let shown = run(&host, &path, &gc);
+    assert!(text(&shown.stdout).contains(&format!("gone  {gone} eth0")) && plugins.log().is_empty(), "{shown:?}");
+    let applied = run(&host, &path, &[&gc[..], &["--apply"]].concat());
+    assert!(applied.status.success(), "{applied:?}");
+    assert_eq!(plugins.calls(), ["a DEL", "a GC"]);
+    assert!(
+        plugins.log()[1]
+            .contains(&format!(r#""cni.dev/valid-attachments":[{{"containerID":"{alive}","ifname":"eth0"}}]"#))
+    );
+    let status = run(&host, &path, &["cni", "status", "--conf", &conf]);
+    assert!(status.status.success() && text(&status.stdout).contains("✔ STATUS  a"), "{status:?}");
+    for name in [&alive, &gone] {
+        assert!(run(&host, &path, &["delete", name, "--conf", &conf]).status.success());
+    }
+    nothing_left(&host);
+}
+
+#[test]
+fn bad_configurations_are_refused_before_anything_is_made() {
+    let Some(host) = host() else { return };
+    let name = host.name("pod");
+    fs::write(host.scratch.join("bad.conflist"), "{").unwrap();
+    let bad = host.scratch.text("bad.conflist");
+    let missing = conflist(&host, "1.0.0", json!([{"type": "no-such-plugin"}]));
+    for (conf, words) in
+        [(bad.as_str(), "no JSON"), ("/nowhere", "cannot be read"), (missing.as_str(), "no plugin «no-such-plugin»")]
+    {
+        let refused = run(&host, "/usr/lib/cni", &["create", &name, "--conf", conf, "--yes"]);
+        assert!(!refused.status.success() && text(&refused.stderr).contains(words), "{conf}: {refused:?}");
+        nothing_left(&host);
+    }
+}
