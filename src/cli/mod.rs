@@ -173,7 +173,10 @@ impl Common {
         let page = terminal::page(self.color, self.output == Format::Wide);
         let mut text = Vec::new();
         let written = show::write(document, &self.output, &page, &mut text).and_then(|()| match self.output {
-            Format::Table | Format::Wide => terminal::print(&String::from_utf8_lossy(&text)),
+            Format::Table | Format::Wide => {
+                let text = String::from_utf8_lossy(&text);
+                if document.has_header() { terminal::print_rows(&text) } else { terminal::print(&text) }
+            }
             _ => terminal::write_out(&text),
         });
         written.map_err(|source| Error::Write { source })

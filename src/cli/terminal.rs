@@ -6,6 +6,8 @@ use std::io::{self, IsTerminal, Write, stderr, stdout};
 use std::os::fd::AsRawFd;
 use std::process::ExitCode;
 
+use nix::sys::stat::SFlag;
+
 use super::error::USAGE;
 use crate::show::{Page, ascii, steady};
 
@@ -48,6 +50,26 @@ fn measured() -> Option<usize> {
 /// Writes what a person reads on standard output, in letters that the locale has.
 pub fn print(text: &str) -> io::Result<()> {
     write_out(fitted(text, stdout().is_terminal()).as_bytes())
+}
+
+/// As [`print`], for a header, rows, and perhaps remarks after an empty line. Who reads them from a pipe counts, sorts
+/// and cuts rows; the rest is told beside.
+pub fn print_rows(text: &str) -> io::Result<()> {
+    if !is_pipe() {
+        return print(text);
+    }
+    let (header, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let (rows, remarks) = rest.split_once("\n\n").unwrap_or((rest.trim_end_matches('\n'), ""));
+    say(header);
+    let printed = print(&format!("{rows}\n"));
+    if !remarks.is_empty() {
+        say(remarks.trim_end_matches('\n'));
+    }
+    printed
+}
+
+fn is_pipe() -> bool {
+    nix::sys::stat::fstat(stdout()).is_ok_and(|status| SFlag::S_IFMT.bits() & status.st_mode == SFlag::S_IFIFO.bits())
 }
 
 /// Writes what a program reads.

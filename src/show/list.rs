@@ -1,21 +1,40 @@
-//! `podnet list` as a table, without lines, as kubectl prints it.
+//! `podnet list` as a table, without lines, as kubectl prints it. Where a terminal is too narrow for that, the pod
+//! stands in a line of its own above its containers: names and ids are never cut.
 
 use std::io::{self, Write};
 
-use comfy_table::{ContentArrangement, Table};
+use unicode_width::UnicodeWidthStr;
 
 use super::inspection::spelling;
+use super::page::columns;
 use super::source::sources;
 use super::words::{short, state};
 use super::{Page, Show, harmless};
 use crate::model::netns::{HolderKind, Netns};
 use crate::model::source::Status;
-use crate::model::workload::Role;
+use crate::model::workload::{Pod, Role, State};
 use crate::view::list::{Item, List};
 
-/// From this width on, the runtime and state have room too.
-const ROOMY: usize = 120;
 const NOTHING: &str = "–";
+const GAP: usize = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Column {
+    Namespace,
+    Pod,
+    Name,
+    Id,
+    Pid,
+    Netns,
+    Processes,
+    Address,
+    HostInterface,
+    State,
+    Runtime,
+    Image,
+}
+
+use Column::*;
 
 impl Show for List {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
@@ -32,108 +51,256 @@ impl Show for List {
         let netns = |item: &Item| item.netns.as_ref().map(|netns| format!("netns:{}", netns.inode));
         self.items.iter().filter_map(|item| item.workload.as_ref().and_then(spelling).or_else(|| netns(item))).collect()
     }
+
+    fn has_header(&self) -> bool {
+        !self.items.is_empty()
+    }
 }
 
 impl List {
     fn rows(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
-        let roomy = page.wide || page.width.is_none_or(|width| width >= ROOMY);
-        let pods = self.items.iter().any(|item| item.workload.as_ref().is_some_and(|workload| workload.pod.is_some()));
-        let mut header = if pods { vec!["NAMESPACE", "POD", "CONTAINER"] } else { vec!["NAME"] };
-        header.extend(["ID", "PID", "NETNS", "ADDRESS", "HOST IF"]);
-        if roomy {
-            header.extend(["STATE", "RUNTIME"]);
-        }
-        header.push("");
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::NOTHING);
-        table.set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(header);
         let unseen = self.sources.iter().any(|source| source.name == "proc" && source.status == Status::Failed);
-        let manner =
-            Manner { pods, roomy, wide: page.wide, nobody: if unseen { "process hidden" } else { "no process" } };
-        let mut last = None;
-        for item in &self.items {
-            let inode = item.netns.as_ref().map(|netns| netns.inode);
-            let of_pod = item.workload.as_ref().is_some_and(|workload| workload.pod.is_some());
-            let row = manner.row(item, of_pod && inode.is_some() && last == inode);
-            table.add_row(row.iter().map(|cell| harmless(cell).into_owned()));
-            last = inode;
-        }
-        // Painted after the widths were counted: the table takes colour codes for text.
-        for (at, line) in table.lines().enumerate() {
-            let line = line.strip_prefix(' ').unwrap_or(&line).trim_end();
-            writeln!(out, "{}", if at == 0 { page.bold(line) } else { line.to_owned() })?;
+        let nobody = if unseen { "process hidden" } else { "no process" };
+        let mut manners = self.manners(page, nobody);
+        let last = manners.pop();
+        let limit = page.width.unwrap_or(usize::MAX);
+        let fits = |manner: &Manner| width(&manner.table(&self.items)) <= limit;
+        let Some(manner) = manners.into_iter().find(fits).or(last) else { return Ok(()) };
+        let mut text = Vec::new();
+        columns(&mut text, 0, &manner.table(&self.items))?;
+        let text = String::from_utf8_lossy(&text);
+        let mut lines = text.lines();
+        writeln!(out, "{}", page.bold(lines.next().unwrap_or_default()))?;
+        let mut pod = None;
+        for (item, line) in self.items.iter().zip(lines) {
+            let own = pod_of(item);
+            if let Some(own) = own.filter(|_| manner.grouped && own != pod) {
+                writeln!(out, "{}", harmless(&format!("{}/{}", own.namespace, own.name)))?;
+            }
+            pod = own;
+            writeln!(out, "{line}")?;
         }
         Ok(())
     }
+
+    /// The ways to show it, the fullest first.
+    fn manners(&self, page: &Page, nobody: &'static str) -> Vec<Manner> {
+        let manner =
+            |grouped, columns: &[Column]| Manner { columns: columns.to_vec(), grouped, wide: page.wide, nobody };
+        if self.items.iter().all(|item| item.workload.is_none()) {
+            return vec![manner(false, &[Netns, Processes, Address, HostInterface])];
+        }
+        let pods: &[Column] =
+            if self.items.iter().any(|item| pod_of(item).is_some()) { &[Namespace, Pod] } else { &[] };
+        let base = [Name, Id, Pid, Netns, Address, HostInterface];
+        let more: &[Column] = if page.wide { &[State, Runtime, Image] } else { &[State, Runtime] };
+        let mut manners = vec![manner(false, &[pods, &base, more].concat())];
+        if !page.wide {
+            manners.push(manner(false, &[pods, &base].concat()));
+            let grouped = !pods.is_empty();
+            manners.push(manner(grouped, &base));
+            manners.push(manner(grouped, &[Name, Id, Pid, Address, HostInterface]));
+            manners.push(manner(grouped, &[Name, Id, Address, HostInterface]));
+        }
+        manners
+    }
+}
+
+/// Without the notes at the end of a few rows.
+fn width(table: &[Vec<String>]) -> usize {
+    let count = table.first().map_or(0, |header| header.len().saturating_sub(1));
+    let widest = |at: usize| table.iter().filter_map(|row| row.get(at)).map(|cell| harmless(cell).width()).max();
+    (0..count).filter_map(widest).map(|width| width + GAP).sum::<usize>().saturating_sub(GAP)
+}
+
+fn pod_of(item: &Item) -> Option<&Pod> {
+    item.workload.as_ref()?.pod.as_ref()
 }
 
 /// Which columns there are, and how what is not there is called.
 struct Manner {
-    pods: bool,
-    roomy: bool,
+    columns: Vec<Column>,
+    /// By pod, which has a line of its own.
+    grouped: bool,
     wide: bool,
     nobody: &'static str,
 }
 
 impl Manner {
+    /// The header and a row for each item, with a note at its end.
+    fn table(&self, items: &[Item]) -> Vec<Vec<String>> {
+        let title = |column: &Column| {
+            let title = match column {
+                Namespace => "NAMESPACE",
+                Pod => "POD",
+                Name if self.grouped || self.columns.contains(&Pod) => "CONTAINER",
+                Name => "NAME",
+                Id => "ID",
+                Pid => "PID",
+                Netns => "NETNS",
+                Processes => "PROCESSES",
+                Address => "ADDRESS",
+                HostInterface => "HOST IF",
+                State => "STATE",
+                Runtime => "RUNTIME",
+                Image => "IMAGE",
+            };
+            title.to_owned()
+        };
+        let header = self.columns.iter().map(title).chain([String::new()]).collect();
+        let mut above: Option<&Item> = None;
+        let row = |item| {
+            let inode = |item: &Item| item.netns.as_ref().map(|netns| netns.inode);
+            let repeated = above.is_some_and(|above| {
+                pod_of(item).is_some()
+                    && pod_of(above).is_some()
+                    && inode(item).is_some()
+                    && inode(item) == inode(above)
+            });
+            above = Some(item);
+            self.row(item, repeated)
+        };
+        std::iter::once(header).chain(items.iter().map(row)).collect()
+    }
+
     /// What stands in the line above already, for another container of the pod, is left out.
     fn row(&self, item: &Item, repeated: bool) -> Vec<String> {
-        let once = |text: String| if repeated { String::new() } else { text };
+        let cell = |column: &Column| {
+            let of_pod = matches!(column, Namespace | Pod | Netns | Address | HostInterface);
+            if repeated && of_pod { String::new() } else { self.cell(item, *column) }
+        };
+        self.columns.iter().map(cell).chain([self.note(item)]).collect()
+    }
+
+    fn cell(&self, item: &Item, column: Column) -> String {
         let workload = item.workload.as_ref();
-        let mut row = Vec::new();
-        if self.pods {
-            let pod = workload.and_then(|workload| workload.pod.as_ref());
-            row.push(once(or_nothing(pod.map(|pod| pod.namespace.clone()))));
-            row.push(once(or_nothing(pod.map(|pod| pod.name.clone()))));
-        }
-        row.push(self.name(item));
-        let id = workload.and_then(|workload| workload.id.as_deref());
-        row.push(or_nothing(id.map(|id| if self.wide { id } else { short(id) }.to_owned())));
-        row.push(or_nothing(workload.and_then(|workload| workload.pid).map(|pid| pid.to_string())));
-        let netns = |netns: &Netns| if netns.is_host { "host".to_owned() } else { netns.inode.to_string() };
-        row.push(once(or_nothing(item.netns.as_ref().map(netns))));
-        let shown = if self.wide { usize::MAX } else { 1 };
-        let addresses: Vec<String> = item.addresses.iter().take(shown).map(ToString::to_string).collect();
-        row.push(once(or_nothing(Some(addresses.join(" ")).filter(|text| !text.is_empty()))));
-        row.push(once(or_nothing(item.host_interface.clone())));
-        if self.roomy {
-            row.push(or_nothing(workload.map(|_| state(item.state).to_owned())));
-            row.push(or_nothing(workload.and_then(|workload| workload.runtime.clone())));
-        }
-        row.push(self.note(item));
-        row
+        let text = match column {
+            Namespace => pod_of(item).map(|pod| pod.namespace.clone()),
+            Pod => pod_of(item).map(|pod| pod.name.clone()),
+            Name => return self.name(item),
+            Id => workload.and_then(|workload| workload.id.as_deref()).map(|id| short(id).to_owned()),
+            Pid => workload.and_then(|workload| workload.pid).map(|pid| pid.to_string()),
+            Netns => item.netns.as_ref().map(|netns| called(netns, workload.is_some())),
+            Processes => item.netns.as_ref().filter(|netns| !netns.is_host).map(|netns| inhabitants(netns).to_string()),
+            Address => {
+                let shown = if self.wide { usize::MAX } else { 1 };
+                let addresses: Vec<String> = item.addresses.iter().take(shown).map(ToString::to_string).collect();
+                Some(addresses.join(" ")).filter(|text| !text.is_empty())
+            }
+            HostInterface => item.host_interface.clone(),
+            State => workload.map(|_| state(item.state).to_owned()),
+            Runtime => workload.and_then(|workload| workload.runtime.clone()),
+            Image => workload.and_then(|workload| workload.image.clone()),
+        };
+        text.unwrap_or_else(|| NOTHING.to_owned())
     }
 
     /// The container of a pod, else whatever it is called.
     fn name(&self, item: &Item) -> String {
-        if let Some(workload) = &item.workload {
-            let container = workload.pod.as_ref().and_then(|pod| pod.container.clone());
-            let sandbox = (workload.role == Role::Sandbox).then(|| "(sandbox)".to_owned());
-            return or_nothing(
-                container.or(sandbox).or_else(|| workload.name.clone()).or_else(|| workload.process.clone()),
-            );
-        }
-        let host = item.netns.as_ref().is_some_and(|netns| netns.is_host);
-        or_nothing(host.then(|| "host".to_owned()))
+        let Some(workload) = &item.workload else { return NOTHING.to_owned() };
+        let container = pod_of(item).and_then(|pod| pod.container.clone());
+        let sandbox = (workload.role == Role::Sandbox).then(|| "(sandbox)".to_owned());
+        let name = container.or(sandbox).or_else(|| workload.name.clone()).or_else(|| workload.process.clone());
+        let indent = if self.grouped && pod_of(item).is_some() { "  " } else { "" };
+        format!("{indent}{}", name.as_deref().unwrap_or(NOTHING))
     }
 
-    /// How else to know a netns that stands alone: by its mount, and whether anybody is in it. How a pod stands of which
-    /// nothing runs.
+    /// How a pod stands of which nothing runs; what does not run; how else to know a netns that stands alone: by its
+    /// mount, and whether anybody is in it.
     fn note(&self, item: &Item) -> String {
         if let Some(standing) = &item.standing {
             return standing.clone();
         }
-        let Some(netns) = item.netns.as_ref().filter(|netns| item.workload.is_none() && !netns.is_host) else {
-            return String::new();
-        };
+        if item.workload.is_some() {
+            let told = self.columns.contains(&State) || item.state == State::Running;
+            return if told { String::new() } else { state(item.state).to_owned() };
+        }
+        let Some(netns) = &item.netns else { return String::new() };
+        if netns.is_host {
+            return "the host".to_owned();
+        }
         let name = netns.paths.first().map(|path| path.rsplit('/').next().unwrap_or(path).to_owned());
-        let inhabited = netns.holders.iter().any(|holder| holder.kind == HolderKind::Process);
-        let nobody = (!inhabited).then(|| self.nobody.to_owned());
+        let nobody = (inhabitants(netns) == 0).then(|| self.nobody.to_owned());
         name.into_iter().chain(nobody).collect::<Vec<_>>().join(", ")
     }
 }
 
-fn or_nothing(text: Option<String>) -> String {
-    text.unwrap_or_else(|| NOTHING.to_owned())
+fn called(netns: &Netns, by_workload: bool) -> String {
+    if netns.is_host && by_workload { "host".to_owned() } else { netns.inode.to_string() }
+}
+
+fn inhabitants(netns: &Netns) -> usize {
+    netns.holders.iter().filter(|holder| holder.kind == HolderKind::Process).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(pod: &str) -> List {
+        let workload = |name: &str, pod: Option<(&str, &str)>, netns: u64, state: &str| {
+            let pod = pod.map(
+                |(pod, container)| serde_json::json!({"namespace": "default", "name": pod, "container": container}),
+            );
+            let workload = serde_json::json!({
+                "runtime": "containerd", "id": name.repeat(64), "name": name, "pod": pod, "pid": 27219, "netns": netns,
+                "state": state, "role": "container", "image": "registry.example/web:1.4",
+            });
+            let netns = serde_json::json!({"inode": netns, "paths": [], "holders": [], "isHost": false});
+            serde_json::json!({"workload": workload, "netns": netns, "addresses": ["10.216.136.178", "fd00::17"],
+                "hostInterface": "lxc4f1c0d77a2b1", "state": state})
+        };
+        let lone = serde_json::json!({"netns": {"inode": 4026532544u64, "paths": ["/run/netns/cni-1be1"], "holders": [], "isHost": false},
+            "addresses": [], "state": "unknown"});
+        let items = serde_json::json!([
+            workload("a", Some((pod, "app")), 4026532281, "running"),
+            workload("b", Some((pod, "envoy")), 4026532281, "running"),
+            workload("c", None, 4026532190, "stopped"),
+            lone,
+        ]);
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "podnet/v1", "kind": "List", "node": "n", "collectedAt": "2026-11-24T00:00:00Z",
+            "items": items, "sources": [],
+        }))
+        .unwrap()
+    }
+
+    fn shown(list: &List, width: Option<usize>, wide: bool) -> String {
+        let mut text = Vec::new();
+        list.table(&Page { width, colour: false, wide }, &mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_pod_too_wide_for_a_column_stands_above_its_containers() {
+        let pod = "ingress-nginx-controller-7d9f8b6c5-x2x9z";
+        let expected = "\
+CONTAINER  ID            PID    NETNS       ADDRESS         HOST IF
+default/ingress-nginx-controller-7d9f8b6c5-x2x9z
+  app      aaaaaaaaaaaa  27219  4026532281  10.216.136.178  lxc4f1c0d77a2b1
+  envoy    bbbbbbbbbbbb  27219
+c          cccccccccccc  27219  4026532190  10.216.136.178  lxc4f1c0d77a2b1  stopped
+–          –             –      4026532544  –               –                cni-1be1, no process
+";
+        assert_eq!(shown(&list(pod), Some(80), false), expected);
+    }
+
+    #[test]
+    fn what_has_room_is_a_table() {
+        let list = list("web-0");
+        let lines = |width| shown(&list, width, false).lines().map(str::to_owned).collect::<Vec<_>>();
+        let expected = "default    web-0  app        aaaaaaaaaaaa  27219  4026532281  10.216.136.178  lxc4f1c0d77a2b1";
+        assert_eq!(lines(Some(100))[1], expected);
+        assert_eq!(lines(Some(130))[1], format!("{expected}  running  containerd"));
+        assert_eq!(lines(None), lines(Some(130)), "a pipe has no width");
+        let wide = shown(&list, Some(80), true);
+        assert!(wide.contains("fd00::17") && wide.contains("registry.example/web:1.4"), "{wide}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_keeps_the_handles() {
+        let text = shown(&list("web-0"), Some(60), false);
+        assert!(text.lines().take(4).all(|line| line.width() <= 60), "{text}");
+        assert!(text.contains("aaaaaaaaaaaa") && text.contains("lxc4f1c0d77a2b1") && !text.contains("NETNS"), "{text}");
+    }
 }

@@ -97,6 +97,11 @@ pub trait Show: Serialize {
 
     /// Its things by name, for `-o name`.
     fn names(&self) -> Vec<String>;
+
+    /// Whether the table's first line is a header above rows of data.
+    fn has_header(&self) -> bool {
+        false
+    }
 }
 
 /// Writes `document` as `format` asks. Every format but the name list shows the same value whole.

@@ -1,5 +1,6 @@
 //! `podnet list`: one line a workload, one more for each namespace that nobody lives in.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
 use crate::model::kube::pod::KubePod;
-use crate::model::netns::{Netns, NetnsState};
+use crate::model::netns::{Inode, Netns, NetnsState};
 use crate::model::node::Node;
 use crate::model::peer::{Peers, Verdict};
 use crate::model::source::Asked;
@@ -72,7 +73,8 @@ pub fn list(node: &Node, choice: &Choice) -> List {
     let peers = Peers::new(&node.namespaces);
     let mut items: Vec<Item> = Vec::new();
     if !choice.netns_only {
-        let shown = node.workloads.iter().filter(|workload| is_chosen(workload, choice));
+        let spoken_for = SpokenFor::new(node);
+        let shown = node.workloads.iter().filter(|workload| is_chosen(workload, choice, &spoken_for));
         items.extend(shown.map(|workload| {
             item(node, &peers, Some(workload), workload.netns.and_then(|inode| node.namespace(inode)))
         }));
@@ -95,16 +97,48 @@ pub fn list(node: &Node, choice: &Choice) -> List {
     }
 }
 
-/// A sandbox goes without saying where its containers run.
-fn is_chosen(workload: &Workload, choice: &Choice) -> bool {
+/// A sandbox goes without saying where its containers run: these are their pods and namespaces.
+struct SpokenFor<'a> {
+    pods: BTreeSet<(&'a str, &'a str)>,
+    namespaces: BTreeSet<Inode>,
+}
+
+impl<'a> SpokenFor<'a> {
+    fn new(node: &'a Node) -> Self {
+        let run = |workload: &&Workload| workload.role == Role::Container && is_alive(workload.state);
+        let containers = || node.workloads.iter().filter(run);
+        Self {
+            pods: containers().filter_map(|container| container.pod.as_ref().map(name_of)).collect(),
+            namespaces: containers()
+                .filter_map(|container| container.netns)
+                .filter(|inode| *inode != node.host_netns)
+                .collect(),
+        }
+    }
+
+    fn includes(&self, sandbox: &Workload) -> bool {
+        let by_name = sandbox.pod.as_ref().is_some_and(|pod| self.pods.contains(&name_of(pod)));
+        by_name || sandbox.netns.is_some_and(|inode| self.namespaces.contains(&inode))
+    }
+}
+
+fn name_of(pod: &Pod) -> (&str, &str) {
+    (&pod.namespace, &pod.name)
+}
+
+fn is_alive(state: State) -> bool {
+    !matches!(state, State::Stopped | State::Dead | State::Created)
+}
+
+fn is_chosen(workload: &Workload, choice: &Choice, spoken_for: &SpokenFor<'_>) -> bool {
     let of_namespace = choice
         .namespace
         .as_ref()
         .is_none_or(|namespace| workload.pod.as_ref().is_some_and(|pod| pod.namespace == *namespace));
     let of_runtime = choice.runtimes.is_empty()
         || workload.runtime.as_ref().is_some_and(|runtime| choice.runtimes.contains(runtime));
-    let alive = choice.all || !matches!(workload.state, State::Stopped | State::Dead | State::Created);
-    of_namespace && of_runtime && alive && (choice.all || workload.role != Role::Sandbox || workload.pid.is_some())
+    let telling = workload.role != Role::Sandbox || !spoken_for.includes(workload);
+    of_namespace && of_runtime && (choice.all || (is_alive(workload.state) && telling))
 }
 
 /// Pods of this node that only the API server knows, where it was asked.
@@ -159,43 +193,38 @@ fn item(node: &Node, peers: &Peers<'_>, workload: Option<&Workload>, state: Opti
     }
 }
 
-type Order = (bool, Vec<String>, u64);
+/// What comes first, and among those; the inode keeps those of one netns together.
+type Order = (u8, Vec<IpAddr>, Vec<String>, u64);
 
 fn order(item: &Item, sort: Sort) -> Order {
     let workload = item.workload.as_ref();
     let inode = item.netns.as_ref().map_or(0, |netns| netns.inode);
+    let lone = u8::from(workload.is_none());
     match sort {
         Sort::Pid => {
-            (workload.is_none(), Vec::new(), u64::from(workload.and_then(|workload| workload.pid).unwrap_or(u32::MAX)))
+            let pid = workload.and_then(|workload| workload.pid).map_or(u64::MAX, u64::from);
+            (lone, Vec::new(), Vec::new(), pid)
         }
-        Sort::Netns => (false, Vec::new(), inode),
-        Sort::Address => (
-            item.addresses.is_empty(),
-            item.addresses.iter().map(|address| format!("{:0>40}", address.to_string())).collect(),
-            inode,
-        ),
-        Sort::Name => {
-            let pod = workload.and_then(|workload| workload.pod.as_ref());
-            let names = match (workload, pod) {
-                (_, Some(pod)) => vec![
-                    pod.namespace.clone(),
-                    pod.name.clone(),
-                    inode.to_string(),
-                    pod.container.clone().unwrap_or("~".to_owned()),
-                ],
-                (Some(workload), None) => {
-                    vec![workload.name.clone().or_else(|| workload.process.clone()).unwrap_or_default()]
-                }
-                (None, None) => Vec::new(),
-            };
-            (pod.is_none(), names, if workload.is_some() { 0 } else { inode })
-        }
+        Sort::Netns => (0, Vec::new(), Vec::new(), inode),
+        Sort::Address => (u8::from(item.addresses.is_empty()), item.addresses.clone(), Vec::new(), inode),
+        Sort::Name => match (workload, workload.and_then(|workload| workload.pod.as_ref())) {
+            (_, Some(pod)) => {
+                let container = pod.container.clone().unwrap_or("~".to_owned());
+                (0, Vec::new(), vec![pod.namespace.clone(), pod.name.clone(), inode.to_string(), container], 0)
+            }
+            (Some(workload), None) => {
+                let name = workload.name.clone().or_else(|| workload.process.clone()).unwrap_or_default();
+                (1, Vec::new(), vec![name], 0)
+            }
+            (None, None) => (2, Vec::new(), Vec::new(), inode),
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::link::Link;
 
     fn node() -> Node {
         let workload = |runtime: &str, name: &str, state: &str, netns: Option<u64>| serde_json::json!({"runtime": runtime, "name": name, "state": state, "role": "container", "netns": netns});
@@ -238,5 +267,39 @@ mod tests {
         ] {
             assert_eq!(shown(choice.clone()), names, "{choice:?}");
         }
+    }
+
+    #[test]
+    fn a_sandbox_goes_without_saying_where_its_container_runs() {
+        let pod = |name: &str, container: Option<&str>| {
+            let container = container.map(str::to_owned);
+            Some(Pod { namespace: "default".into(), name: name.into(), container, ..Pod::default() })
+        };
+        let mut node = node();
+        let [first, second, third] = &mut node.workloads[..] else { panic!() };
+        (first.pod, second.pod, third.pod) = (pod("web-0", Some("web")), pod("web-0", None), pod("web-1", None));
+        second.role = Role::Sandbox;
+        (third.role, third.state) = (Role::Sandbox, State::Running);
+        let shown = |choice: &Choice| {
+            let items = list(&node, choice).items.into_iter();
+            items.filter_map(|item| item.workload?.name).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&Choice::default()), ["web", "gone"], "the second pod has nothing else to show");
+        assert_eq!(shown(&Choice { all: true, ..Choice::default() }), ["web", "db", "gone"]);
+    }
+
+    #[test]
+    fn addresses_are_sorted_as_numbers() {
+        let mut node = node();
+        let address =
+            |text: &str| serde_json::json!({"address": text, "prefixLength": 24, "family": "ipv4", "scope": "global"});
+        for (state, text) in node.namespaces[1..].iter_mut().zip(["10.0.1.5", "10.0.0.10", "10.0.0.9"]) {
+            let address = serde_json::from_value(address(text)).unwrap();
+            state.links = vec![Link { name: "eth0".into(), addresses: vec![address], ..Link::default() }];
+        }
+        let choice = Choice { netns_only: true, sort: Sort::Address, ..Choice::default() };
+        let first = |item: Item| item.addresses.first().map(ToString::to_string);
+        let sorted: Vec<_> = list(&node, &choice).items.into_iter().filter_map(first).collect();
+        assert_eq!(sorted, ["10.0.0.9", "10.0.0.10", "10.0.1.5"]);
     }
 }

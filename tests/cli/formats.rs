@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{own_pid, podnet};
+use crate::support::scratch::Scratch;
 
 fn sorted_keys(value: &Value) -> Vec<&str> {
     let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
@@ -63,11 +64,19 @@ fn names_lead_back() {
 }
 
 #[test]
-fn a_header_stands_above_the_rows_and_nowhere_else() {
-    let ran = podnet().run(&["list", "--netns-only", "--runtime", "none"]);
-    let mut lines = ran.stdout.lines();
-    assert!(lines.next().unwrap().contains("NETNS"), "{}", ran.stdout);
-    assert!(lines.all(|line| !line.contains("NETNS")), "{}", ran.stdout);
+fn a_header_stands_above_the_rows_and_in_a_pipe_beside_them() {
+    let scratch = Scratch::new();
+    let file = std::fs::File::create(scratch.join("list")).unwrap();
+    let list = ["list", "--netns-only", "--runtime", "none"];
+    assert!(podnet().command().args(list).stdout(file).status().unwrap().success());
+    let text = std::fs::read_to_string(scratch.join("list")).unwrap();
+    let mut lines = text.lines();
+    assert!(lines.next().unwrap().contains("NETNS"), "{text}");
+    assert!(lines.next().is_some() && lines.all(|line| !line.contains("NETNS")), "{text}");
+
+    let ran = podnet().run(&list);
+    assert!(ran.stderr.lines().next().unwrap().contains("NETNS"), "{}", ran.stderr);
+    assert!(!ran.stdout.is_empty() && ran.stdout.lines().all(|line| line.contains("40")), "{}", ran.stdout);
 }
 
 #[test]

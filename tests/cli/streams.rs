@@ -54,7 +54,7 @@ fn colour_is_for_those_who_want_it() {
 fn colour_leaves_the_columns_where_they_were() {
     let heading = |when: &str| {
         let ran = podnet().run(&["list", "--netns-only", "--runtime", "none", "--color", when]);
-        ran.stdout.replace("\u{1b}[1m", "").replace("\u{1b}[0m", "").find("NETNS")
+        ran.stderr.replace("\u{1b}[1m", "").replace("\u{1b}[0m", "").find("NETNS")
     };
     assert_eq!(heading("always"), heading("never"));
 }
