@@ -40,6 +40,8 @@ pub enum Error {
     NothingRuns,
     #[error("«{text}» has no network any more: it does not run")]
     Stopped { text: String },
+    #[error("«{text}» runs, but its processes are hidden from podnet")]
+    Hidden { text: String },
     #[error("the netns of «{text}» could not be opened")]
     Closed { text: String },
     #[error(transparent)]
@@ -168,7 +170,7 @@ impl Error {
             Error::Unresolved(Unresolved::Ambiguous { .. }) | Error::NoTarget { .. } => AMBIGUOUS,
             Error::Exec(error) if error.exit_status().is_some() => error.exit_status().unwrap_or(FAILED),
             _ if self.is_about_permission() => PERMISSION,
-            Error::Closed { .. } => PERMISSION,
+            Error::Closed { .. } | Error::Hidden { .. } => PERMISSION,
             _ => FAILED,
         }
     }

@@ -92,11 +92,14 @@ pub(super) fn of_targets<'a>(texts: impl Iterator<Item = &'a str>, options: &Opt
 fn find(survey: &Survey, target: &Target) -> Result<Place, Error> {
     let pick = resolve(&survey.node, target)?;
     let text = target.text.clone();
-    let inode = pick.netns.ok_or_else(|| Error::Stopped { text: text.clone() })?;
+    let workload = pick.workload.and_then(|index| survey.node.workloads.get(index));
+    let inode = pick.netns.ok_or_else(|| match workload {
+        Some(workload) if workload.is_alive() => Error::Hidden { text: text.clone() },
+        _ => Error::Stopped { text: text.clone() },
+    })?;
     let handle = survey.handle(inode).and_then(|handle| handle.try_clone().ok());
     let handle = handle.ok_or_else(|| Error::Closed { text: text.clone() })?;
-    let pid = pick.workload.and_then(|index| survey.node.workloads.get(index)?.pid);
-    Ok(place(&target.text, text, handle, pid))
+    Ok(place(&target.text, text, handle, workload.and_then(|workload| workload.pid)))
 }
 
 /// The path of a target that is one, or that of a PID whose process is there. The process is the likelier meaning of

@@ -1,6 +1,7 @@
 //! `podnet inspect`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use clap::Args;
 
@@ -14,7 +15,7 @@ use crate::collect::{dns, runtime};
 use crate::model::netns::Inode;
 use crate::model::node::Node;
 use crate::show::Format;
-use crate::target::{Pick, Reading, Target, Unresolved, elsewhere, resolve};
+use crate::target::{Pick, Reading, Target, Unresolved, elsewhere, inhabitant, resolve};
 use crate::view::inspection::{Fault, Inspection, inspection};
 use crate::view::kube::pod_of;
 
@@ -47,7 +48,8 @@ impl Inspect {
                 runtime::look_closer(workload, &options).await;
             }
             if let Some(inode) = pick.netns {
-                survey.read_closely(inode, &options, common.output == Format::Wide);
+                let every_socket = !matches!(common.output, Format::Table | Format::Name);
+                survey.read_closely(inode, &options, every_socket);
             }
             let workload = pick.workload.and_then(|index| survey.node.workloads.get(index));
             let state = pick.netns.and_then(|inode| survey.node.namespace(inode)).cloned().unwrap_or_default();
@@ -73,9 +75,20 @@ fn faults(node: &Node, inode: Inode) -> Vec<Fault> {
     report.findings.into_iter().map(|finding| Fault { code: finding.code, message: finding.message }).collect()
 }
 
-/// What was named; for a PID the host's own namespace, too, whose processes are no workloads.
+/// What was named; for a PID the host's own namespace, too, whose processes are no workloads, and for a path what it
+/// leads to, though it is not the one that it is mounted at (a link, a descriptor).
 fn pick(survey: &Survey, target: &Target) -> Result<Pick, Unresolved> {
     resolve(&survey.node, target).or_else(|unresolved| {
+        let by_path = || {
+            target.readings.iter().find_map(|reading| match reading {
+                Reading::Path(path) => survey.inode_at(Path::new(path)),
+                _ => None,
+            })
+        };
+        if let Some(inode) = by_path() {
+            let workload = inhabitant(&survey.node, inode).filter(|_| inode != survey.node.host_netns);
+            return Ok(Pick { workload, netns: Some(inode), ..Pick::default() });
+        }
         let netns = target.pid().and_then(|pid| survey.netns_of(pid));
         let found_nothing = matches!(unresolved, Unresolved::NotFound { .. });
         netns.filter(|_| found_nothing).map(|_| Pick { netns, ..Pick::default() }).ok_or(unresolved)

@@ -15,18 +15,19 @@ pub fn join(workloads: &mut Vec<Workload>, walk: &Walk, found: &[Found]) {
         found.iter().flat_map(|each| each.netns.paths.iter().map(|path| (path.as_str(), each.netns.inode))).collect();
     for workload in workloads.iter_mut() {
         if let Some(process) = process_of(workload, walk, &first) {
-            place(workload, process);
+            place(workload, process, walk);
         } else if let Some(path) = &workload.netns_path {
             let path = path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(path);
             workload.netns = by_path.get(path).copied();
         }
     }
     let known: BTreeSet<String> = workloads.iter().filter_map(|workload| workload.id.clone()).collect();
-    workloads.extend(first.iter().filter(|(id, _)| !known.contains(**id)).map(|(_, process)| container(process)));
+    workloads.extend(first.iter().filter(|(id, _)| !known.contains(**id)).map(|(_, process)| container(process, walk)));
     let mut taken: BTreeSet<Inode> = workloads.iter().filter_map(|workload| workload.netns).collect();
     taken.extend(found.iter().filter(|each| each.netns.is_host).map(|each| each.netns.inode));
     let oldest = oldest_processes(walk);
-    workloads.extend(oldest.iter().filter(|(inode, _)| !taken.contains(inode)).map(|(_, process)| plain(process)));
+    workloads
+        .extend(oldest.iter().filter(|(inode, _)| !taken.contains(inode)).map(|(_, process)| plain(process, walk)));
 }
 
 /// The process that the runtime names, unless it is another container's: a runtime may number its PIDs in a PID
@@ -75,32 +76,33 @@ fn oldest_by<'a, K: Ord>(
 }
 
 /// A process is proof that it runs; the runtimes' lists may be older, or know no states.
-fn place(workload: &mut Workload, process: &Process) {
+fn place(workload: &mut Workload, process: &Process, walk: &Walk) {
     workload.pid = Some(process.pid);
     workload.process = Some(process.name.clone());
     workload.netns = process.netns;
+    workload.started_at = workload.started_at.or_else(|| walk.started_at(process));
     if matches!(workload.state, State::Unknown | State::Stopped | State::Created) {
         workload.state = State::Running;
     }
 }
 
 /// What only `/proc` knows.
-fn seen(process: &Process) -> Workload {
+fn seen(process: &Process, walk: &Walk) -> Workload {
     let mut workload = Workload { seen_by: vec!["proc".to_owned()], ..Workload::default() };
-    place(&mut workload, process);
+    place(&mut workload, process, walk);
     workload
 }
 
-fn container(process: &Process) -> Workload {
+fn container(process: &Process, walk: &Walk) -> Workload {
     let container = process.container.as_ref();
     Workload {
         runtime: container.and_then(|container| container.runtime).map(str::to_owned),
         id: container.map(|container| container.id.clone()),
         role: if process.name == "pause" { Role::Sandbox } else { Role::Container },
-        ..seen(process)
+        ..seen(process, walk)
     }
 }
 
-fn plain(process: &Process) -> Workload {
-    Workload { role: Role::Process, ..seen(process) }
+fn plain(process: &Process, walk: &Walk) -> Workload {
+    Workload { role: Role::Process, ..seen(process, walk) }
 }

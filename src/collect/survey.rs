@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::time::Instant;
 
+use caps::Capability;
 use jiff::Timestamp;
 
 use super::kernel::{self, Programs, Sockets, Visit, Want};
@@ -13,7 +15,7 @@ use super::{cilium, dns, host, join, kube, log, namespaces, runtime};
 use crate::model::kube::pod::KubePod;
 use crate::model::netns::{Inode, NetnsState};
 use crate::model::node::{Names, Node};
-use crate::model::socket::SocketProcess;
+use crate::model::socket::{Socket, SocketProcess};
 use crate::model::source::{Asked, Status};
 use crate::model::workload::Workload;
 use crate::netns::Handle;
@@ -90,6 +92,12 @@ impl Survey {
     /// The namespace that a process is in: also the host's, whose processes hold nothing and are not listed.
     pub fn netns_of(&self, pid: u32) -> Option<Inode> {
         self.walk.processes.get(&pid)?.netns
+    }
+
+    /// The namespace that a path leads to.
+    pub fn inode_at(&self, path: &Path) -> Option<Inode> {
+        let inode = Handle::open(path).ok()?.inode();
+        self.node.namespace(inode).map(|_| inode)
     }
 
     /// The processes in a namespace, by PID.
@@ -185,14 +193,25 @@ impl Survey {
         }
     }
 
+    /// Most are held by processes of the namespace; for the rest all are asked (Docker's own resolver listens in the
+    /// containers' namespaces). Sockets of the kernel have no inode.
     fn name_socket_processes(&mut self, inode: Inode, options: &Options) {
-        let pids: Vec<u32> = self.processes_in(inode).map(|process| process.pid).collect();
-        let holders = proc::socket_holders(&options.proc_root, pids.into_iter());
         let Some(state) = self.node.namespaces.iter_mut().find(|state| state.netns.inode == inode) else { return };
         let Some(sockets) = &mut state.sockets else { return };
-        for socket in sockets.listeners.iter_mut().chain(&mut sockets.others) {
-            let process = holders.get(&u64::from(socket.inode)).and_then(|pid| self.walk.processes.get(pid));
-            socket.process = process.map(|process| SocketProcess { pid: process.pid, name: process.name.clone() });
+        let (here, elsewhere): (Vec<&Process>, Vec<&Process>) =
+            self.walk.processes.values().partition(|process| process.netns == Some(inode));
+        for processes in [here, elsewhere] {
+            let unnamed = |socket: &&mut Socket| socket.process.is_none() && socket.inode != 0;
+            let mut unnamed: Vec<&mut Socket> =
+                sockets.listeners.iter_mut().chain(&mut sockets.others).filter(unnamed).collect();
+            if unnamed.is_empty() {
+                return;
+            }
+            let holders = proc::socket_holders(&options.proc_root, processes.iter().map(|process| process.pid));
+            for socket in &mut unnamed {
+                let process = holders.get(&u64::from(socket.inode)).and_then(|pid| self.walk.processes.get(pid));
+                socket.process = process.map(|process| SocketProcess { pid: process.pid, name: process.name.clone() });
+            }
         }
     }
 
@@ -202,7 +221,10 @@ impl Survey {
             self.node.namespaces.iter().filter(|state| !state.problems.is_empty() && state.links.is_empty()).count();
         let (status, detail) = match unread {
             0 => (Status::Present, None),
-            count => (Status::Failed, Some(format!("{count} namespaces could not be read"))),
+            count => {
+                let needs = if may(Capability::CAP_SYS_ADMIN) { "" } else { " (needs CAP_SYS_ADMIN)" };
+                (Status::Failed, Some(format!("{count} namespaces could not be read{needs}")))
+            }
         };
         let told = log::told(Asked { name: "kernel".to_owned(), status, detail, elapsed_ms });
         match self.node.sources.iter_mut().find(|source| source.name == "kernel") {
@@ -220,7 +242,7 @@ pub fn hostname() -> String {
 fn walk_source(walk: &io::Result<Walk>, namespaces: usize, elapsed_ms: f64) -> Asked {
     let (status, detail) = match walk {
         // With the capability, what is still hidden is a security module's own business.
-        Ok(walk) if walk.hidden > 0 && !may_trace() => (
+        Ok(walk) if walk.hidden > 0 && !may(Capability::CAP_SYS_PTRACE) => (
             Status::Failed,
             format!("{} of {} processes hidden (needs CAP_SYS_PTRACE)", walk.hidden, walk.processes.len()),
         ),
@@ -230,6 +252,6 @@ fn walk_source(walk: &io::Result<Walk>, namespaces: usize, elapsed_ms: f64) -> A
     log::told(Asked { name: "proc".to_owned(), status, detail: Some(detail), elapsed_ms })
 }
 
-fn may_trace() -> bool {
-    caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_PTRACE).unwrap_or(false)
+fn may(capability: Capability) -> bool {
+    caps::has_cap(None, caps::CapSet::Effective, capability).unwrap_or(false)
 }

@@ -64,6 +64,13 @@ pub struct Workload {
     pub seen_by: Vec<String>,
 }
 
+impl Workload {
+    /// Whether it may have processes.
+    pub fn is_alive(&self) -> bool {
+        !matches!(self.state, State::Stopped | State::Dead | State::Created)
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {

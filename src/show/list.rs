@@ -71,13 +71,13 @@ impl List {
         let text = String::from_utf8_lossy(&text);
         let mut lines = text.lines();
         writeln!(out, "{}", page.bold(lines.next().unwrap_or_default()))?;
-        let mut pod = None;
+        let mut above = None;
         for (item, line) in self.items.iter().zip(lines) {
-            let own = pod_of(item);
-            if let Some(own) = own.filter(|_| manner.grouped && own != pod) {
-                writeln!(out, "{}", harmless(&format!("{}/{}", own.namespace, own.name)))?;
+            let pod = pod_of(item).map(|pod| (&pod.namespace, &pod.name));
+            if let Some((namespace, name)) = pod.filter(|_| manner.grouped && pod != above) {
+                writeln!(out, "{}", harmless(&format!("{namespace}/{name}")))?;
             }
-            pod = own;
+            above = pod;
             writeln!(out, "{line}")?;
         }
         Ok(())

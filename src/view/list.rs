@@ -105,7 +105,7 @@ struct SpokenFor<'a> {
 
 impl<'a> SpokenFor<'a> {
     fn new(node: &'a Node) -> Self {
-        let run = |workload: &&Workload| workload.role == Role::Container && is_alive(workload.state);
+        let run = |workload: &&Workload| workload.role == Role::Container && workload.is_alive();
         let containers = || node.workloads.iter().filter(run);
         Self {
             pods: containers().filter_map(|container| container.pod.as_ref().map(name_of)).collect(),
@@ -126,10 +126,6 @@ fn name_of(pod: &Pod) -> (&str, &str) {
     (&pod.namespace, &pod.name)
 }
 
-fn is_alive(state: State) -> bool {
-    !matches!(state, State::Stopped | State::Dead | State::Created)
-}
-
 fn is_chosen(workload: &Workload, choice: &Choice, spoken_for: &SpokenFor<'_>) -> bool {
     let of_namespace = choice
         .namespace
@@ -138,7 +134,7 @@ fn is_chosen(workload: &Workload, choice: &Choice, spoken_for: &SpokenFor<'_>) -
     let of_runtime = choice.runtimes.is_empty()
         || workload.runtime.as_ref().is_some_and(|runtime| choice.runtimes.contains(runtime));
     let telling = workload.role != Role::Sandbox || !spoken_for.includes(workload);
-    of_namespace && of_runtime && (choice.all || (is_alive(workload.state) && telling))
+    of_namespace && of_runtime && (choice.all || (workload.is_alive() && telling))
 }
 
 /// Pods of this node that only the API server knows, where it was asked.

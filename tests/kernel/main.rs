@@ -5,8 +5,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod inside;
 mod link;
 mod peer;
+mod routing;
 
 use podnet::collect::kernel::{self, Visit, Want};
 use podnet::model::netns::{Netns, NetnsState};

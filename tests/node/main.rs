@@ -9,5 +9,7 @@ mod ambiguity;
 mod attachments;
 mod handles;
 mod networks;
+mod places;
+mod plain_user;
 mod pods;
 mod sources;

@@ -1,11 +1,16 @@
 //! The networks that a container may have instead of one of its own, and namespaces without a container.
 
+use std::time::Duration;
+
+use serde_json::Value;
+
 use crate::support::docker::Docker;
 use crate::support::facts;
 use crate::support::namespace::{Namespace, unique};
-use crate::support::podnet::{Podnet, interface, on_docker};
+use crate::support::podman::Podman;
+use crate::support::podnet::{Podnet, interface, on_docker, on_podman};
 use crate::support::prerequisite;
-use crate::support::shell::run;
+use crate::support::shell::{run, wait_for};
 
 #[test]
 fn docker_network_modes() {
@@ -21,6 +26,12 @@ fn docker_network_modes() {
     assert_eq!(document["netns"]["inode"], facts::netns(docker.pid("mode-first")));
     assert_eq!(document["sharedWith"][0]["id"], first);
     assert_eq!(interface(&document, "eth0")["peer"]["verdict"], "confirmed");
+
+    // Docker's resolver for networks of one's own listens inside, and dockerd holds it from outside.
+    let sockets = document["sockets"]["listeners"].as_array().unwrap();
+    let resolver = |socket: &&Value| socket["local"].as_str().unwrap().starts_with("127.0.0.11:");
+    let held: Vec<&Value> = sockets.iter().filter(resolver).map(|socket| &socket["process"]["name"]).collect();
+    assert!(!held.is_empty() && held.iter().all(|name| **name == "dockerd"), "{sockets:#?}");
 
     let document = podnet.inspect("mode-none");
     assert_eq!(document["netns"]["inode"], facts::netns(docker.pid("mode-none")));
@@ -40,6 +51,21 @@ fn a_stopped_docker_container_is_said_to_be_so() {
     assert_eq!(workload["state"], "stopped");
     assert_eq!(workload["pid"], serde_json::Value::Null);
     assert_eq!(workload["exitCode"], 137);
+}
+
+#[test]
+fn stopped_containers_of_the_others_are_found_too() {
+    let Some(podman) = Podman::start() else { return };
+    let id = podman.run("was-there");
+    podman.cli(&["kill", "was-there"]);
+    // Its service tells more, but its files are enough.
+    let podnet = on_podman(podman.storage(), None);
+    let document = wait_for("the container to end", Duration::from_secs(30), || {
+        let document = podnet.inspect("was-there");
+        (document["workload"]["state"] == "stopped").then_some(document)
+    });
+    assert_eq!(document["workload"]["id"], id);
+    assert_eq!(document["netns"], Value::Null);
 }
 
 #[test]

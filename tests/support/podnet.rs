@@ -21,7 +21,11 @@ mkdir /run/netns; mount --rbind "$keep" /run/netns
 umount -R "$keep"; rmdir "$keep"
 mount -t tmpfs tmpfs /var/lib/containers 2>/dev/null || true
 while [ "$pairs" -gt 0 ]; do
-  mkdir -p "$(dirname "$1")"; ln -s "$2" "$1"
+  case $1 in
+    /etc/*) cp -a /etc /run/etc; mount --bind /run/etc /etc ;;
+    /var/snap/*) mount -t tmpfs tmpfs /var ;;
+  esac
+  mkdir -p "$(dirname "$1")"; ln -sf "$2" "$1"
   shift 2; pairs=$((pairs - 1))
 done
 exec "$@"

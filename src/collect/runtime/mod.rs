@@ -53,6 +53,7 @@ pub async fn ask_all(options: &Options) -> Vec<(Asked, Vec<Workload>)> {
     }
     let mut questions: Vec<Question<'_>> = Vec::new();
     if wanted(options, "docker") {
+        questions.extend(sockets::distant_docker().map(|host| -> Question<'_> { Box::pin(distant(host)) }));
         match sockets::docker() {
             Some(socket) => {
                 questions.push(Box::pin(timed("docker", options, socket.clone(), docker::ask("docker", socket))))
@@ -110,10 +111,15 @@ async fn podman_storage() -> (Asked, Vec<Workload>) {
     outcome(podman::STORAGE, Instant::now(), podman::from_state_files())
 }
 
+async fn distant(host: String) -> (Asked, Vec<Workload>) {
+    let why = format!("{host} is no unix socket: only this machine's containers can be shown");
+    outcome("DOCKER_HOST", Instant::now(), Answer::Failed(why))
+}
+
 async fn absent(name: &str, tried: &[&str]) -> (Asked, Vec<Workload>) {
     let places = match tried {
-        [first, _, ..] => format!("{first} or {} other usual places", tried.len() - 1),
-        _ => tried.join(""),
+        [first, _, _, ..] => format!("{first} or {} other usual places", tried.len() - 1),
+        few => few.join(" or "),
     };
     outcome(name, Instant::now(), Answer::Absent(format!("no socket at {places}")))
 }

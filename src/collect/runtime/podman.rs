@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -13,12 +13,24 @@ use crate::model::workload::{State, Workload};
 /// The source's name.
 pub const STORAGE: &str = "podman storage";
 
-/// The storage drivers' lists (containers/storage), of root's containers.
+/// The storage drivers' lists (containers/storage).
 const LISTS: [&str; 3] = [
-    "/var/lib/containers/storage/overlay-containers/containers.json",
-    "/var/lib/containers/storage/vfs-containers/containers.json",
-    "/var/lib/containers/storage/overlay-containers/volatile-containers.json",
+    "overlay-containers/containers.json",
+    "vfs-containers/containers.json",
+    "overlay-containers/volatile-containers.json",
 ];
+/// Root's.
+const STORAGE_ROOT: &str = "/var/lib/containers/storage";
+
+/// A plain user has one of his own, and cannot read root's.
+fn storage() -> PathBuf {
+    if nix::unistd::geteuid().is_root() {
+        return STORAGE_ROOT.into();
+    }
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = folder("XDG_DATA_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/share")));
+    data.map_or_else(|| STORAGE_ROOT.into(), |data| data.join("containers/storage"))
+}
 
 #[derive(Deserialize)]
 struct Stored {
@@ -39,23 +51,25 @@ struct Metadata {
 pub fn from_state_files() -> Answer<Told> {
     let mut workloads = Vec::new();
     let mut found = false;
-    for list in LISTS {
-        match fs::read(Path::new(list)) {
+    let storage = storage();
+    for list in LISTS.map(|list| storage.join(list)) {
+        let failed = |why: &dyn std::fmt::Display| Answer::Failed(format!("{}: {why}", list.display()));
+        match fs::read(&list) {
             Ok(text) => match serde_json::from_slice::<Vec<Stored>>(&text) {
                 Ok(stored) => {
                     found = true;
                     workloads.extend(stored.into_iter().map(convert));
                 }
-                Err(error) => return Answer::Failed(format!("{list}: {error}")),
+                Err(error) => return failed(&error),
             },
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Answer::Failed(format!("{list}: {error}")),
+            Err(error) => return failed(&error),
         }
     }
     if found {
         Answer::Present(Told { version: None, workloads })
     } else {
-        Answer::Absent("no containers in its storage".to_owned())
+        Answer::Absent(format!("no containers in {}", storage.display()))
     }
 }
 

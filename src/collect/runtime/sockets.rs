@@ -16,14 +16,25 @@ pub const CONTAINERD: &[&str] = &[
     "/run/k0s/containerd.sock",
     "/var/snap/microk8s/common/run/containerd.sock",
 ];
-pub const CRI_ONLY: &[&str] = &["/run/crio/crio.sock", "/run/cri-dockerd.sock"];
+/// CRI-O, cri-dockerd, and k3s' own of that.
+pub const CRI_ONLY: &[&str] =
+    &["/run/crio/crio.sock", "/run/cri-dockerd.sock", "/run/k3s/cri-dockerd/cri-dockerd.sock"];
 pub const PODMAN: &[&str] = &["/run/podman/podman.sock"];
 const CRICTL: &str = "/etc/crictl.yaml";
 
 /// `DOCKER_HOST` where it names a unix socket, else the usual place.
 pub fn docker() -> Option<PathBuf> {
-    let named = std::env::var("DOCKER_HOST").ok().and_then(|host| host.strip_prefix("unix://").map(PathBuf::from));
+    let named = docker_host().and_then(|host| host.strip_prefix("unix://").map(PathBuf::from));
     named.or_else(|| present(DOCKER).into_iter().next())
+}
+
+/// A `DOCKER_HOST` that is no unix socket: the daemon there may be another machine's.
+pub fn distant_docker() -> Option<String> {
+    docker_host().filter(|host| !host.starts_with("unix://"))
+}
+
+fn docker_host() -> Option<String> {
+    std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty())
 }
 
 /// The service's socket: root's, or the caller's own.

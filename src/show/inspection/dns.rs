@@ -13,19 +13,15 @@ impl Inspection {
         let line = |name: &str, words: &[String]| {
             if words.is_empty() { String::new() } else { format!("{name} {}", words.join(" ")) }
         };
-        let nameservers =
-            if dns.nameservers.is_empty() { "no nameserver".to_owned() } else { line("nameserver", &dns.nameservers) };
-        flow(
-            page,
-            out,
-            2,
-            &[
-                nameservers,
-                line("search", &dns.search),
-                line("options", &dns.options),
-                format!("hosts {} lines", dns.hosts.len()),
-            ],
-        )?;
+        // What could not be read is told below, and not that it is empty.
+        let unread = |file: &str| dns.problems.iter().any(|problem| problem.starts_with(file));
+        let nameservers = match dns.nameservers.as_slice() {
+            [] if unread("/etc/resolv.conf") => String::new(),
+            [] => "no nameserver".to_owned(),
+            some => line("nameserver", some),
+        };
+        let hosts = if unread("/etc/hosts") { String::new() } else { format!("hosts {} lines", dns.hosts.len()) };
+        flow(page, out, 2, &[nameservers, line("search", &dns.search), line("options", &dns.options), hosts])?;
         if page.wide {
             columns(
                 out,

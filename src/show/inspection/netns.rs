@@ -15,9 +15,7 @@ impl Inspection {
     pub(super) fn netns(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
         let Some(netns) = &self.netns else {
             heading(page, out, "NETNS")?;
-            let why =
-                if self.workload.is_some() { "the container does not run" } else { "nothing here is at its interface" };
-            return writeln!(out, "  none any more: {why}");
+            return writeln!(out, "  {}", self.without_netns());
         };
         heading(page, out, &format!("NETNS  {}{}", netns.inode, if netns.is_host { "   the host's own" } else { "" }))?;
         flow(page, out, 2, &netns.paths)?;
@@ -31,14 +29,9 @@ impl Inspection {
             ],
         )?;
         let shown = if page.wide { usize::MAX } else { HOLDERS };
-        let mut holders: Vec<String> =
-            netns.holders.iter().filter(|holder| holder.kind != HolderKind::Mount).take(shown).map(held_by).collect();
-        let rest = netns
-            .holders
-            .iter()
-            .filter(|holder| holder.kind != HolderKind::Mount)
-            .count()
-            .saturating_sub(holders.len());
+        let told = || netns.holders.iter().filter(|holder| holder.kind != HolderKind::Mount);
+        let mut holders: Vec<String> = told().take(shown).flat_map(held_by).collect();
+        let rest = told().count().saturating_sub(shown);
         if rest > 0 {
             holders.push(format!("{rest} more (-o wide)"));
         }
@@ -48,19 +41,27 @@ impl Inspection {
             (true, true) => Ok(()),
         }
     }
+
+    /// That nothing was seen of it does not mean that there is none.
+    fn without_netns(&self) -> &'static str {
+        match &self.workload {
+            None => "none any more: nothing here is at its interface",
+            Some(workload) if !workload.is_alive() => "none any more: the container does not run",
+            Some(workload) if workload.pid.is_some() => "not known: its process is hidden (needs CAP_SYS_PTRACE)",
+            Some(_) => "not known: no process of it is to be seen here",
+        }
+    }
 }
 
-fn held_by(holder: &Holder) -> String {
-    let process = format!(
-        "{} {}",
-        holder.pid.map_or_else(String::new, |pid| pid.to_string()),
-        holder.process.clone().unwrap_or_default()
-    );
+/// In parts that may stand in lines of their own.
+fn held_by(holder: &Holder) -> Vec<String> {
+    let pid = holder.pid.map_or_else(String::new, |pid| pid.to_string());
     let container = holder.container.as_deref().map(|id| format!(" ({})", short(id))).unwrap_or_default();
+    let process = format!("{pid} {}{container}", holder.process.as_deref().unwrap_or_default());
     let path = holder.path.clone().unwrap_or_default();
     match holder.kind {
-        HolderKind::Process | HolderKind::Mount => format!("{process}{container}"),
-        HolderKind::ForeignMount => format!("mount {path} in the mount namespace of {process}{container}"),
-        HolderKind::Fd => format!("descriptor {path} of {process}{container}"),
+        HolderKind::Process | HolderKind::Mount => vec![process],
+        HolderKind::ForeignMount => vec![format!("{process}, whose mount namespace has it at"), path],
+        HolderKind::Fd => vec![format!("{process}, by its descriptor"), path],
     }
 }
