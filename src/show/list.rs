@@ -64,7 +64,9 @@ impl List {
         let mut manners = self.manners(page, nobody);
         let last = manners.pop();
         let limit = page.width.unwrap_or(usize::MAX);
-        let fits = |manner: &Manner| width(&manner.table(&self.items)) <= limit;
+        // Where only namespaces are shown the notes are what tells them apart; else they are for a few rows.
+        let notes = self.items.iter().all(|item| item.workload.is_none());
+        let fits = |manner: &Manner| width(&manner.table(&self.items), notes) <= limit;
         let Some(manner) = manners.into_iter().find(fits).or(last) else { return Ok(()) };
         let mut text = Vec::new();
         columns(&mut text, 0, &manner.table(&self.items))?;
@@ -73,11 +75,11 @@ impl List {
         writeln!(out, "{}", page.bold(lines.next().unwrap_or_default()))?;
         let mut above = None;
         for (item, line) in self.items.iter().zip(lines) {
-            let pod = pod_of(item).map(|pod| (&pod.namespace, &pod.name));
-            if let Some((namespace, name)) = pod.filter(|_| manner.grouped && pod != above) {
-                writeln!(out, "{}", harmless(&format!("{namespace}/{name}")))?;
+            let heading = manner.heading(item);
+            if let Some(heading) = heading.as_ref().filter(|_| heading != above) {
+                writeln!(out, "{}", harmless(heading))?;
             }
-            above = pod;
+            above = heading;
             writeln!(out, "{line}")?;
         }
         Ok(())
@@ -88,7 +90,7 @@ impl List {
         let manner =
             |grouped, columns: &[Column]| Manner { columns: columns.to_vec(), grouped, wide: page.wide, nobody };
         if self.items.iter().all(|item| item.workload.is_none()) {
-            return vec![manner(false, &[Netns, Processes, Address, HostInterface])];
+            return [false, true].map(|grouped| manner(grouped, &[Netns, Processes, Address, HostInterface])).into();
         }
         let pods: &[Column] =
             if self.items.iter().any(|item| pod_of(item).is_some()) { &[Namespace, Pod] } else { &[] };
@@ -97,18 +99,17 @@ impl List {
         let mut manners = vec![manner(false, &[pods, &base, more].concat())];
         if !page.wide {
             manners.push(manner(false, &[pods, &base].concat()));
-            let grouped = !pods.is_empty();
-            manners.push(manner(grouped, &base));
-            manners.push(manner(grouped, &[Name, Id, Pid, Address, HostInterface]));
-            manners.push(manner(grouped, &[Name, Id, Address, HostInterface]));
+            manners.push(manner(true, &base));
+            manners.push(manner(true, &[Name, Id, Pid, Address, HostInterface]));
+            manners.push(manner(true, &[Name, Id, Address, HostInterface]));
         }
         manners
     }
 }
 
-/// Without the notes at the end of a few rows.
-fn width(table: &[Vec<String>]) -> usize {
-    let count = table.first().map_or(0, |header| header.len().saturating_sub(1));
+/// With or without the notes, which stand in the last column.
+fn width(table: &[Vec<String>], notes: bool) -> usize {
+    let count = table.first().map_or(0, |header| header.len().saturating_sub(usize::from(!notes)));
     let widest = |at: usize| table.iter().filter_map(|row| row.get(at)).map(|cell| harmless(cell).width()).max();
     (0..count).filter_map(widest).map(|width| width + GAP).sum::<usize>().saturating_sub(GAP)
 }
@@ -120,7 +121,7 @@ fn pod_of(item: &Item) -> Option<&Pod> {
 /// Which columns there are, and how what is not there is called.
 struct Manner {
     columns: Vec<Column>,
-    /// By pod, which has a line of its own.
+    /// A pod has a line of its own above its containers, and so has the mount of a namespace that stands alone.
     grouped: bool,
     wide: bool,
     nobody: &'static str,
@@ -133,7 +134,7 @@ impl Manner {
             let title = match column {
                 Namespace => "NAMESPACE",
                 Pod => "POD",
-                Name if self.grouped || self.columns.contains(&Pod) => "CONTAINER",
+                Name if items.iter().any(|item| pod_of(item).is_some()) => "CONTAINER",
                 Name => "NAME",
                 Id => "ID",
                 Pid => "PID",
@@ -169,7 +170,11 @@ impl Manner {
             let of_pod = matches!(column, Namespace | Pod | Netns | Address | HostInterface);
             if repeated && of_pod { String::new() } else { self.cell(item, *column) }
         };
-        self.columns.iter().map(cell).chain([self.note(item)]).collect()
+        let mut row: Vec<String> = self.columns.iter().map(cell).chain([self.note(item)]).collect();
+        if let Some(first) = row.first_mut().filter(|_| self.heading(item).is_some()) {
+            first.insert_str(0, "  ");
+        }
+        row
     }
 
     fn cell(&self, item: &Item, column: Column) -> String {
@@ -201,8 +206,20 @@ impl Manner {
         let container = pod_of(item).and_then(|pod| pod.container.clone());
         let sandbox = (workload.role == Role::Sandbox).then(|| "(sandbox)".to_owned());
         let name = container.or(sandbox).or_else(|| workload.name.clone()).or_else(|| workload.process.clone());
-        let indent = if self.grouped && pod_of(item).is_some() { "  " } else { "" };
-        format!("{indent}{}", name.as_deref().unwrap_or(NOTHING))
+        name.unwrap_or_else(|| NOTHING.to_owned())
+    }
+
+    /// What has a line of its own.
+    fn heading(&self, item: &Item) -> Option<String> {
+        if !self.grouped {
+            return None;
+        }
+        if let Some(pod) = pod_of(item) {
+            return Some(format!("{}/{}", pod.namespace, pod.name));
+        }
+        let netns = item.netns.as_ref().filter(|netns| item.workload.is_none() && !netns.is_host)?;
+        let nobody = if inhabitants(netns) == 0 { self.nobody } else { "" };
+        Some(format!("{}   {nobody}", netns.paths.first()?).trim_end().to_owned())
     }
 
     /// How a pod stands of which nothing runs; what does not run; how else to know a netns that stands alone: by its
@@ -218,6 +235,9 @@ impl Manner {
         let Some(netns) = &item.netns else { return String::new() };
         if netns.is_host {
             return "the host".to_owned();
+        }
+        if self.heading(item).is_some() {
+            return String::new();
         }
         let name = netns.paths.first().map(|path| path.rsplit('/').next().unwrap_or(path).to_owned());
         let nobody = (inhabitants(netns) == 0).then(|| self.nobody.to_owned());
@@ -280,7 +300,8 @@ default/ingress-nginx-controller-7d9f8b6c5-x2x9z
   app      aaaaaaaaaaaa  27219  4026532281  10.216.136.178  lxc4f1c0d77a2b1
   envoy    bbbbbbbbbbbb  27219
 c          cccccccccccc  27219  4026532190  10.216.136.178  lxc4f1c0d77a2b1  stopped
-–          –             –      4026532544  –               –                cni-1be1, no process
+/run/netns/cni-1be1   no process
+  –        –             –      4026532544  –               –
 ";
         assert_eq!(shown(&list(pod), Some(80), false), expected);
     }
