@@ -127,14 +127,18 @@ fn name_of(pod: &Pod) -> (&str, &str) {
 }
 
 fn is_chosen(workload: &Workload, choice: &Choice, spoken_for: &SpokenFor<'_>) -> bool {
+    let telling = workload.role != Role::Sandbox || !spoken_for.includes(workload);
+    is_asked_for(workload, choice) && (choice.all || (workload.is_alive() && telling))
+}
+
+fn is_asked_for(workload: &Workload, choice: &Choice) -> bool {
     let of_namespace = choice
         .namespace
         .as_ref()
         .is_none_or(|namespace| workload.pod.as_ref().is_some_and(|pod| pod.namespace == *namespace));
     let of_runtime = choice.runtimes.is_empty()
         || workload.runtime.as_ref().is_some_and(|runtime| choice.runtimes.contains(runtime));
-    let telling = workload.role != Role::Sandbox || !spoken_for.includes(workload);
-    of_namespace && of_runtime && (choice.all || (workload.is_alive() && telling))
+    of_namespace && of_runtime
 }
 
 /// Pods of this node that only the API server knows, where it was asked.
@@ -164,7 +168,7 @@ fn missing_pods(node: &Node, choice: &Choice) -> Vec<Item> {
         standing: Some(pod.standing()),
     });
     missing
-        .filter(|item| !choice.netns_only && item.workload.as_ref().is_some_and(|own| is_chosen(own, choice)))
+        .filter(|item| !choice.netns_only && item.workload.as_ref().is_some_and(|own| is_asked_for(own, choice)))
         .collect()
 }
 

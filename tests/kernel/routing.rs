@@ -132,7 +132,7 @@ fn nexthop_objects_and_the_routes_by_them() {
         "route add 10.20.0.0/16 nhid 10",
         "route add 10.21.0.0/16 nhid 20",
     ]);
-    let ids: Vec<(u32, bool, &[(u32, u16)])> =
+    let ids: Vec<_> =
         state.nexthops.iter().map(|nexthop| (nexthop.id, nexthop.blackhole, nexthop.group.as_slice())).collect();
     assert_eq!(ids, [(10, false, &[][..]), (11, false, &[]), (20, false, &[(10, 1), (11, 3)]), (30, true, &[])]);
     assert_eq!(hop(&state.nexthops[0].hop), "via 10.1.0.10 dev eth0");
