@@ -31,7 +31,7 @@ fn a_log_for_programs_is_json_and_the_answer_is_the_same() {
     let plain = podnet().run(&["ipam", "list", "-o", "json"]);
     let logged = podnet().run(&["ipam", "list", "-o", "json", "-vv", "--log-format", "json"]);
     assert_eq!(plain.stdout, logged.stdout);
-    let ran = podnet().run(&["list", "--runtime", "none", "-vv", "--log-format", "json"]);
+    let ran = podnet().run(&["list", "--runtime", "none", "-o", "json", "-vv", "--log-format", "json"]);
     let lines: Vec<Value> = ran.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let proc = lines.iter().find(|line| line["source"] == "proc").unwrap();
     assert!(proc["timestamp"].is_string() && proc["elapsed_ms"].is_number(), "{proc}");
