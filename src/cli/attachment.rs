@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{Common, Error, block_on};
 use crate::collect::survey::survey;
+use crate::flow::agent::{Agent, Pod, SOCKET};
 use crate::flow::journal::DEFAULT_RUN;
 use crate::flow::wish::NETNS_DIRECTORY;
 use crate::flow::{Engine, Place};
@@ -30,11 +31,22 @@ impl State {
     }
 }
 
+impl Common {
+    /// This node's, waited for as long as any other source.
+    pub(super) fn agent(&self, pod: Option<Pod>, pool: Option<String>) -> Agent {
+        let socket = self.agent_socket.clone().unwrap_or_else(|| SOCKET.into());
+        let patience_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
+        Agent { socket, patience_ms, pod, pool }
+    }
+}
+
 /// Whom an interface is for.
 #[derive(Debug)]
 pub struct Subject {
     pub container_id: String,
     pub place: Place,
+    /// In Kubernetes.
+    pub pod: Option<Pod>,
 }
 
 impl Subject {
@@ -49,7 +61,7 @@ impl Subject {
         match resolve(&survey.node, &target) {
             Ok(pick) => existing(&survey.node, pick).ok_or_else(|| Error::Stopped { text: text.to_owned() }),
             Err(Unresolved::NotFound { .. }) if is_new_name(text) => {
-                Ok(Self { container_id: text.to_owned(), place: Place::Named(text.to_owned()) })
+                Ok(Self { container_id: text.to_owned(), place: Place::Named(text.to_owned()), pod: None })
             }
             Err(unresolved) => Err(unresolved.into()),
         }
@@ -67,7 +79,7 @@ fn by_path(text: &str) -> Option<Subject> {
     let container_id = path.file_name()?.to_str()?.to_owned();
     // `/proc/PID/ns/net` names nobody.
     let container_id = if path.starts_with("/proc") { text.trim_matches('/').replace('/', "-") } else { container_id };
-    Some(Subject { container_id, place: Place::Path(path) })
+    Some(Subject { container_id, place: Place::Path(path), pod: None })
 }
 
 /// A number alone is a PID or the like that is not there: nobody wants a netns of that name.
@@ -87,7 +99,9 @@ fn existing(node: &Node, pick: Pick) -> Option<Subject> {
     let id = sandbox.or_else(|| workload.and_then(|workload| workload.id.clone()));
     let container_id = id.unwrap_or_else(|| format!("netns-{}", state.netns.inode));
     let path = if state.netns.is_host { PathBuf::from("/proc/1/ns/net") } else { path? };
-    Some(Subject { container_id, place: Place::Path(path) })
+    let pod = workload.and_then(|workload| workload.pod.clone());
+    let pod = pod.map(|pod| Pod { namespace: pod.namespace, name: pod.name, uid: pod.uid });
+    Some(Subject { container_id, place: Place::Path(path), pod })
 }
 
 /// The interfaces that podnet made for whom `text` names: by its journals, by the container ID or a prefix of it.

@@ -81,6 +81,7 @@ fn wish(state: &State, pool: &str, nth: usize) -> Result<Wish, String> {
         masquerade: true,
         store: state.root.clone(),
         delegate: None,
+        agent: None,
     })
 }
 

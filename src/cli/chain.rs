@@ -20,6 +20,7 @@ use crate::cni::netconf::{self, Plugin};
 use crate::cni::{AddResult, CACHE_ROOT, Network, Verb, args};
 use crate::collect::options::Depth;
 use crate::collect::survey::survey;
+use crate::flow::delegate::Delegate;
 use crate::flow::guest::Guest;
 use crate::model::source::Status;
 use crate::show;
@@ -45,7 +46,7 @@ pub struct Told {
     cni_path: Option<String>,
     /// CNI_ARGS for the plugins: K=V;K=V
     #[arg(long, value_name = "ARGS", env = "CNI_ARGS", hide_env_values = true)]
-    cni_args: Option<String>,
+    pub cni_args: Option<String>,
     /// For the plugins that declare the capabilities: a JSON object, as {"portMappings": […]}
     #[arg(long, value_name = "JSON", env = "CAP_ARGS", hide_env_values = true)]
     cap_args: Option<String>,
@@ -56,9 +57,18 @@ pub struct Told {
 
 /// A network that was found, and a runtime for it.
 pub struct Found {
-    network: Network,
+    pub network: Network,
     shown: ChainNetwork,
     runtime: Runtime,
+}
+
+impl Found {
+    /// The plugin that gives the addresses of a network of one plugin.
+    pub fn delegate(&self, kind: String, args: &str) -> Delegate {
+        let request = self.network.plugins.first().map(|plugin| self.network.request(plugin, None, &Map::new()));
+        let (path, version) = (self.runtime.path.clone(), self.network.version);
+        Delegate { kind, path, args: args.to_owned(), version, request: request.unwrap_or_default() }
+    }
 }
 
 impl Told {
@@ -203,11 +213,10 @@ impl Scene<'_> {
     }
 
     /// ADD by each plugin; what fails, or is broken off, is undone.
-    pub fn add(&self, told: &Told, conf: &str) -> Result<u8, Error> {
-        let found = told.find(conf)?;
+    pub fn add(&self, told: &Told, found: &Found) -> Result<u8, Error> {
         let guest = self.guest()?;
         let attachment = told.attachment(&guest)?;
-        let mut document = self.document(Verb::Add, &found, &guest);
+        let mut document = self.document(Verb::Add, found, &guest);
         self.write(|page, out| show::chain::heading(page, out, "ADD", &found.shown));
         guest.welcome().inspect_err(|_| drop(guest.farewell()))?;
         let chain = Chain { runtime: &found.runtime, network: &found.network, attachment: &attachment };
@@ -314,8 +323,7 @@ impl Scene<'_> {
     }
 
     /// DEL by each plugin in reverse, with what the cache kept of the ADD.
-    pub fn del(&self, told: &Told, conf: &str) -> Result<u8, Error> {
-        let mut found = told.find(conf)?;
+    pub fn del(&self, told: &Told, mut found: Found) -> Result<u8, Error> {
         let guest = self.guest()?;
         let attachment = self.attachment_then(told, &mut found, &guest)?;
         let mut document = self.document(Verb::Del, &found, &guest);

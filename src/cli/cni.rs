@@ -27,6 +27,7 @@ Keys of the configuration, all optional:
   ipMasq   let private addresses out under the host's [true]
   ipv6     false: IPv4 alone
   ipam     {"type": "host-local", …}: addresses from another plugin
+  agent    "cilium": register pods with its agent, which gives the addresses
   logFile  a line of JSON for each call, with the time of each step
   dataDir  where the addresses are kept [/var/lib/podnet]
 CNI_ARGS: IP, MAC, POOL, K8S_POD_*, IgnoreUnknown. runtimeConfig: ips, mac."#;

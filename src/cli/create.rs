@@ -7,9 +7,10 @@ use std::net::IpAddr;
 use clap::Args;
 
 use super::attachment::{State, Subject, owner};
-use super::chain::{Conf, Scene};
+use super::chain::{Conf, Found, Scene};
 use super::face::{Face, Manner};
 use super::{Common, Error, terminal};
+use crate::flow::agent::conf::{Cilium, cilium};
 use crate::flow::{Created, Wish, steps};
 use crate::ipam::choose::{Wishes, choose};
 use crate::model::mac::Mac;
@@ -26,7 +27,7 @@ pub const NETWORK: &str = "podnet";
 /// hand, before it is run. What fails, or is broken off, is undone in reverse.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  podnet create demo                  step by step, asking\n  podnet create demo --yes\n  podnet create demo --dry-run        the plan, with the commands for it\n  podnet create 3f2a91c04d5e --ip 10.42.0.9 --yes\n                                      a container made with --network none\n  podnet create demo --fail-at verify --yes\n                                      a drill: see it roll back\n  podnet create demo --conf auto      by the plugins of this node's CNI network"
+    after_help = "Examples:\n  podnet create demo                  step by step, asking\n  podnet create demo --yes\n  podnet create demo --dry-run        the plan, with the commands for it\n  podnet create 3f2a91c04d5e --ip 10.42.0.9 --yes\n                                      a container made with --network none\n  podnet create demo --agent          through Cilium, as its own plugin does\n  podnet create demo --fail-at verify --yes\n                                      a drill: see it roll back\n  podnet create demo --conf auto      by the plugins of this node's CNI network"
 )]
 pub struct Create {
     /// A new name, or any handle that `podnet inspect` takes
@@ -39,20 +40,23 @@ pub struct Create {
     #[arg(long, value_name = "NAME")]
     pool: Option<String>,
     /// This address; twice for one of each family
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", conflicts_with = "conf")]
     ip: Vec<IpAddr>,
     /// MAC of the pod's interface; else a random one
     #[arg(long, value_name = "MAC")]
     mac: Option<Mac>,
     /// MTU of the pair; else that of the host's uplink
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", conflicts_with = "conf")]
     mtu: Option<u32>,
     /// IPv4 alone
-    #[arg(long)]
+    #[arg(long, conflicts_with = "conf")]
     no_ipv6: bool,
     /// Do not let the pod out under the host's address
-    #[arg(long)]
+    #[arg(long, conflicts_with = "conf")]
     no_masq: bool,
+    /// Register the pod with this node's Cilium agent, which gives the addresses and the MTU
+    #[arg(long, conflicts_with_all = ["ip", "mtu", "no_ipv6", "no_masq", "conf"])]
+    agent: bool,
     #[command(flatten, next_help_heading = "A network of CNI plugins")]
     conf: Conf,
     /// Ask before each step, also where standard output is no terminal
@@ -77,12 +81,35 @@ fn step_names() -> clap::builder::PossibleValuesParser {
 
 impl Create {
     pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
-        if let Some(conf) = &self.conf.conf {
-            let manner = manner(common, self.interactive, self.yes);
-            let scene = Scene { common, state: &self.state, name: &self.name, ifname: &self.ifname, manner };
-            return scene.add(&self.conf.told, conf);
+        let Some(conf) = &self.conf.conf else { return self.create(common, self.wish(common)?) };
+        let found = self.conf.told.find(conf)?;
+        if let Some(asked) = cilium(&found.network)? {
+            return self.create(common, self.wish_of(common, &found, asked)?);
         }
-        let wish = self.wish(common)?;
+        self.refuse_for_a_chain()?;
+        let manner = manner(common, self.interactive, self.yes);
+        let scene = Scene { common, state: &self.state, name: &self.name, ifname: &self.ifname, manner };
+        scene.add(&self.conf.told, &found)
+    }
+
+    /// What podnet's own steps and those through the agent know.
+    fn refuse_for_a_chain(&self) -> Result<(), Error> {
+        let given = [
+            ("--pool", self.pool.is_some()),
+            ("--mac", self.mac.is_some()),
+            ("--dry-run", self.dry_run),
+            ("--fail-at", self.fail_at.is_some()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) => {
+                let message = format!("{flag} is not for a network of other plugins: podnet only runs them");
+                Err(Error::Usage { message })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn create(&self, common: &Common, wish: Wish) -> Result<u8, Error> {
         let engine = self.state.engine().failing_at(self.fail_at.clone());
         if self.dry_run {
             let (work, steps) = engine.plan(wish)?;
@@ -115,9 +142,24 @@ impl Create {
         }
     }
 
+    /// As the configuration of Cilium's plugin has it.
+    fn wish_of(&self, common: &Common, found: &Found, asked: Cilium) -> Result<Wish, Error> {
+        let wish = self.wish(common)?;
+        Ok(Wish {
+            network: found.network.name.clone(),
+            delegate: asked
+                .ipam
+                .map(|kind| found.delegate(kind, self.conf.told.cni_args.as_deref().unwrap_or_default())),
+            ..wish
+        })
+    }
+
     fn wish(&self, common: &Common) -> Result<Wish, Error> {
         let subject = Subject::find(&self.name, common)?;
-        let choice = choose(&Wishes { flag: self.pool.as_deref(), ..Wishes::default() })?;
+        let of_agent = self.agent || self.conf.conf.is_some();
+        // The agent's pools are its own.
+        let flag = self.pool.as_deref().filter(|_| !of_agent);
+        let choice = choose(&Wishes { flag, ..Wishes::default() })?;
         let mut addresses: BTreeSet<IpAddr> = BTreeSet::new();
         addresses.extend(&self.ip);
         Ok(Wish {
@@ -132,6 +174,7 @@ impl Create {
             masquerade: !self.no_masq,
             store: self.state.root.clone(),
             delegate: None,
+            agent: of_agent.then(|| common.agent(subject.pod, self.pool.clone())),
         })
     }
 }

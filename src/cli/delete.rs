@@ -7,6 +7,7 @@ use super::chain::{Conf, Scene};
 use super::create::{NETWORK, manner};
 use super::face::{Face, Manner};
 use super::{Common, Error};
+use crate::flow::agent::conf::cilium;
 use crate::flow::{Deleted, Engine, Place, Wish};
 use crate::ipam::Owner;
 use crate::ipam::pool::DEFAULT_POOL;
@@ -24,6 +25,9 @@ pub struct Delete {
     /// The name given to `podnet create`, or any handle that `podnet inspect` takes
     #[arg(value_name = "NAME|TARGET")]
     name: String,
+    /// Delete the endpoint of this node's Cilium agent, too, where no journal tells of it
+    #[arg(long, conflicts_with = "conf")]
+    agent: bool,
     /// Only this interface
     #[arg(long, value_name = "NAME")]
     ifname: Option<String>,
@@ -41,17 +45,24 @@ pub struct Delete {
 
 impl Delete {
     pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
-        if let Some(conf) = &self.conf.conf {
-            let manner = manner(common, self.interactive, true);
-            let ifname = self.ifname.as_deref().unwrap_or("eth0");
-            return Scene { common, state: &self.state, name: &self.name, ifname, manner }.del(&self.conf.told, conf);
+        let Some(conf) = &self.conf.conf else { return self.delete(common, self.agent) };
+        let found = self.conf.told.find(conf)?;
+        if cilium(&found.network)?.is_some() {
+            return self.delete(common, true);
         }
+        let manner = manner(common, self.interactive, true);
+        let ifname = self.ifname.as_deref().unwrap_or("eth0");
+        Scene { common, state: &self.state, name: &self.name, ifname, manner }.del(&self.conf.told, found)
+    }
+
+    /// `of_agent` is for what no journal tells of.
+    fn delete(&self, common: &Common, of_agent: bool) -> Result<u8, Error> {
         let engine = self.state.engine();
         let manner = manner(common, self.interactive, self.yes);
         let mut face = Face::new(manner, common.page());
         let mut interfaces = Vec::new();
         let mut first = None;
-        for wish in self.wishes(common, &engine)? {
+        for wish in self.wishes(common, &engine, of_agent)? {
             let (container_id, ifname) = (wish.owner.container_id().to_owned(), wish.owner.ifname().to_owned());
             let Deleted { outcomes, error } = engine.delete(wish, &mut face)?;
             let steps = outcomes.iter().filter(|outcome| !outcome.changes.is_empty() || outcome.error.is_some());
@@ -69,7 +80,7 @@ impl Delete {
     }
 
     /// By the journals; without one, by what the name leads to.
-    fn wishes(&self, common: &Common, engine: &Engine) -> Result<Vec<Wish>, Error> {
+    fn wishes(&self, common: &Common, engine: &Engine, of_agent: bool) -> Result<Vec<Wish>, Error> {
         let wish = |owner: Owner, place: Place| Wish {
             owner,
             network: NETWORK.to_owned(),
@@ -82,6 +93,7 @@ impl Delete {
             masquerade: true,
             store: self.state.root.clone(),
             delegate: None,
+            agent: of_agent.then(|| common.agent(None, None)),
         };
         let mut owners = journaled(&self.name, self.ifname.as_deref(), engine)?;
         let subject = if owners.is_empty() { Some(Subject::find(&self.name, common)?) } else { None };

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use super::terminal::say;
 use crate::cni::{alive, cache, chain, config_dir, install, netconf};
 use crate::collect::cilium;
+use crate::flow::agent::conf;
 use crate::model::source::{Asked, Status};
 use crate::show::{Format, columns, harmless, harmless_json};
 use crate::target::{Candidate, Elsewhere, Unresolved, Unusable};
@@ -56,6 +57,8 @@ pub enum Error {
     Spawn { source: io::Error },
     #[error("the choice was given up")]
     GivenUp,
+    #[error(transparent)]
+    RefusedConf(#[from] conf::Refused),
     /// What the endpoints are asked of does not answer.
     #[error("the Cilium agent does not tell its endpoints: {why}")]
     NoAgent { why: String, absent: bool, error: Option<cilium::Error> },
@@ -160,6 +163,7 @@ impl Error {
             | Error::UnknownRule { .. }
             | Error::ConfigForm { .. }
             | Error::NoneBesideRuntime
+            | Error::RefusedConf(_)
             | Error::Usage { .. }
             | Error::Identity(_) => USAGE,
             Error::Unresolved(Unresolved::NotFound { .. })

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::wish;
 use crate::cni::exec;
+use crate::collect::cilium;
 use crate::collect::kernel::netlink;
 use crate::model::netns::Inode;
 use crate::{ipam, netns};
@@ -50,6 +51,38 @@ pub enum Error {
     Overlap { source: ipam::pool::Invalid },
     #[error("{} and what was asked for differ: {}", .path.display(), .differences.join("; "))]
     Differs { path: PathBuf, differences: Vec<String> },
+    #[error(transparent)]
+    Agent(#[from] cilium::Error),
+    #[error("no agent was named")]
+    NoAgent,
+    #[error("the agent tells no MTU of its devices: no Cilium agent, or it is only starting")]
+    NoDeviceMtu,
+    #[error("the agent's {what} mode is {mode}, for which podnet cannot make an interface (Cilium's own plugin can)")]
+    AgentMode { what: &'static str, mode: String },
+    #[error(
+        "the agent leaves addresses to another plugin (delegated-plugin): a configuration must name it (--conf FILE, with ipam.type)"
+    )]
+    NoDelegate,
+    #[error(
+        "the agent gave an address that needs rules by the interface of its gateway {gateway}, which podnet does not make (Cilium's own plugin does)"
+    )]
+    CloudIpam { gateway: String },
+    #[error("the agent gave no address of a family that it routes on this node")]
+    NoAgentAddress,
+    #[error(
+        "the agent wants netkit devices, and the kernel has none (Linux 6.7 with CONFIG_NETKIT; or datapath mode veth)"
+    )]
+    NoNetkit,
+    #[error("cannot start the async runtime")]
+    Runtime { source: io::Error },
+    #[error("cannot write what the agent is to be told")]
+    Unwritable { source: serde_json::Error },
+    #[error("the agent is down, and its deletion queue {path} cannot be written")]
+    Queue { path: PathBuf, source: io::Error },
+    #[error(
+        "the agent is down, and its deletion queue {path} has more than {most} entries: see why it does not come back"
+    )]
+    QueueFull { path: PathBuf, most: usize },
     #[error("this was asked for by --fail-at")]
     Drill,
     #[error("it was asked to end, by key or by signal")]

@@ -233,6 +233,7 @@ mod tests {
             masquerade: true,
             store: PathBuf::from("/var/lib/podnet"),
             delegate: None,
+            agent: None,
         };
         State::new(phase, vec!["netns".into()], Record::new(wish))
     }

@@ -5,6 +5,7 @@
 //! each step, so whatever kills it, `podnet gc` can finish the undo. `create`, `delete`, `gc` and the CNI plugin
 //! are faces of this one engine.
 
+pub mod agent;
 pub mod delegate;
 mod engine;
 pub mod error;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::agent::Told;
 use super::names;
 use super::wish::Wish;
 use crate::cni::result::Dns;
@@ -31,6 +32,9 @@ pub struct Record {
     /// What a delegated plugin said of name servers.
     #[serde(default)]
     pub dns: Dns,
+    /// Where an agent registers it.
+    #[serde(default)]
+    pub agent: Option<Told>,
     /// Those that leave the node under its own address.
     #[serde(default)]
     pub masqueraded: Vec<IpAddr>,
@@ -68,6 +72,7 @@ impl Record {
             netns: None,
             addresses: Vec::new(),
             dns: Dns::default(),
+            agent: None,
             masqueraded: Vec::new(),
         }
     }
@@ -83,7 +88,11 @@ impl Record {
             return self.addresses.iter().map(shown).collect();
         }
         let families = [(Family::Ipv4, &self.wish.ipv4_pool, "4"), (Family::Ipv6, &self.wish.ipv6_pool, "6")];
-        let wanted = families.into_iter().filter(|(_, pool, _)| pool.is_some());
+        let routed = |family: Family| match &self.agent {
+            Some(told) => told.config.families.iter().any(|each| each.family == family && each.enabled),
+            None => true,
+        };
+        let wanted = families.into_iter().filter(|(family, pool, _)| pool.is_some() && routed(*family));
         wanted
             .map(|(family, _, digit)| Shown {
                 address: format!("ADDRESS{digit}"),
@@ -91,6 +100,23 @@ impl Record {
                 family,
             })
             .collect()
+    }
+
+    /// Of the default route, where it is not the link's.
+    pub fn route_mtu(&self) -> Option<u32> {
+        self.agent.as_ref().and_then(|told| told.config.route_mtu)
+    }
+
+    /// Whether the pod is to have an address of that family.
+    pub fn has(&self, family: Family) -> bool {
+        let pool = match family {
+            Family::Ipv4 => &self.wish.ipv4_pool,
+            Family::Ipv6 => &self.wish.ipv6_pool,
+        };
+        match self.wish.agent {
+            Some(_) => self.addresses.iter().any(|leased| Family::of(&leased.gateway) == family),
+            None => pool.is_some(),
+        }
     }
 
     pub fn netns_path(&self) -> PathBuf {

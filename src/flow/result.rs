@@ -20,7 +20,7 @@ impl Record {
         AddResult {
             interfaces: vec![interface(&self.host, ""), interface(&self.pod, &sandbox)],
             ips: self.addresses.iter().map(ip).collect(),
-            routes: self.addresses.iter().flat_map(routes).collect(),
+            routes: self.addresses.iter().flat_map(|leased| routes(leased, self.route_mtu())).collect(),
             dns: self.dns.clone(),
             ..AddResult::default()
         }
@@ -33,9 +33,9 @@ fn ip(leased: &LeasedAddress) -> Ip {
 }
 
 /// Scope 253: the gateway is on the link.
-fn routes(leased: &LeasedAddress) -> [ResultRoute; 2] {
+fn routes(leased: &LeasedAddress, mtu: Option<u32>) -> [ResultRoute; 2] {
     let neighbour = Route::to_neighbour(leased.gateway, 0);
     let way_out = Route::default_by(leased.gateway, 0);
     let on_link = ResultRoute { scope: Some(253), ..ResultRoute::new(neighbour.destination, None) };
-    [on_link, ResultRoute::new(way_out.destination, way_out.gateway)]
+    [on_link, ResultRoute { mtu: mtu.unwrap_or(0), ..ResultRoute::new(way_out.destination, way_out.gateway) }]
 }

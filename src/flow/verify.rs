@@ -35,7 +35,8 @@ pub fn differences_but(work: &mut Work, allowed: &Allowed) -> Result<Vec<String>
     if let Some(inside) = inside {
         compare_pod(work, inside.ifindex, allowed, &mut found)?;
     }
-    if let Some(outside) = outside {
+    // An agent's programs deliver to the pod, whatever routes there are.
+    if let Some(outside) = outside.filter(|_| work.record.wish.agent.is_none()) {
         compare_host(work, outside.ifindex, &mut found)?;
     }
     Ok(found)

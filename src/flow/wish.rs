@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::agent::Agent;
 use super::delegate::Delegate;
 use crate::ipam::Owner;
 use crate::model::mac::Mac;
@@ -42,6 +43,9 @@ pub struct Wish {
     /// The plugin that gives the addresses in the place of the store.
     #[serde(default)]
     pub delegate: Option<Delegate>,
+    /// The agent that the pod is to be of; then pools and MTU are its own, and so is what the host does.
+    #[serde(default)]
+    pub agent: Option<Agent>,
 }
 
 /// The netns of the pod.

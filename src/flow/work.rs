@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 
+use super::agent::{Agent, Told};
 use super::error::Error;
 use super::record::Record;
 use crate::collect::kernel::netlink::Netlink;
@@ -28,6 +29,16 @@ impl Work {
 
     pub fn store(&self) -> Store {
         Store::open(&self.record.wish.store)
+    }
+
+    /// The agent that the wish names.
+    pub fn agent(&self) -> Result<&Agent, Error> {
+        self.record.wish.agent.as_ref().ok_or(Error::NoAgent)
+    }
+
+    /// What it said.
+    pub fn told(&mut self) -> Result<&mut Told, Error> {
+        self.record.agent.as_mut().ok_or(Error::NoAgent)
     }
 
     /// The pod's netns: the one that the record knows by its inode, if it knows one.

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::link::Offload;
+
 /// The name under «sources», and of the agent's IPAM.
 pub const SOURCE: &str = "cilium agent";
 
@@ -41,8 +43,11 @@ pub struct Agent {
     pub device_mtu: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route_mtu: Option<u32>,
+    /// Largest segments that it sets on the interfaces of pods.
     #[serde(default)]
-    pub offload: OffloadSizes,
+    pub offload: Offload,
+    #[serde(default)]
+    pub pod_settings: PodSettings,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ipam: Option<Ipam>,
     #[serde(default)]
@@ -153,18 +158,23 @@ pub struct FamilyAddressing {
     pub allocation_range: Option<IpNet>,
 }
 
-/// Largest segments that it sets on the interfaces of pods.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What it wants of a pod's netns beside addresses, since 1.16.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct OffloadSizes {
+pub struct PodSettings {
+    /// Ports that nobody in the pod may bind by chance.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gso_max_size: Option<u32>,
+    pub reserved_ports: Option<String>,
+    /// `tcp_mtu_probing`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gro_max_size: Option<u32>,
+    pub mtu_probing: Option<String>,
+    /// BBR is the host's alone: pods go back to cubic.
+    pub cubic: bool,
+    /// Of netkit devices.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gso_ipv4_max_size: Option<u32>,
+    pub headroom: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gro_ipv4_max_size: Option<u32>,
+    pub tailroom: Option<u16>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -7,7 +7,9 @@ mod support;
 
 mod endpoint;
 mod faults;
+mod flow;
 mod inspect;
+mod openapi;
 mod pod;
 mod recordings;
 mod remains;

@@ -108,7 +108,7 @@ fn a_step_that_fails_undoes_those_before_it() {
     if !root_and(&TOOLS) {
         return;
     }
-    for step in podnet::flow::steps::ALL {
+    for step in podnet::flow::steps::ALL.into_iter().filter(|step| !step.name().starts_with("agent")) {
         let host = Host::new();
         let output = host.podnet(&["create", &host.name("a"), "--yes", "--fail-at", step.name()]);
         assert_eq!(output.status.code(), Some(1), "{}", step.name());

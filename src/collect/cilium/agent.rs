@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::controller;
 use crate::model::address::Family;
-use crate::model::agent::{Agent, Allocation, Condition, FamilyAddressing, Fill, Ipam, Masquerade, Mode, OffloadSizes};
+use crate::model::agent::{Agent, Allocation, Condition, FamilyAddressing, Fill, Ipam, Masquerade, Mode, PodSettings};
+use crate::model::link::Offload;
 
 /// The pool whose addresses are listed without its name.
 const DEFAULT_POOL: &str = "default";
@@ -144,6 +145,16 @@ struct ConfigurationStatus {
     ipam_mode: Option<String>,
     masquerade: Option<bool>,
     masquerade_protocols: Option<Protocols>,
+    #[serde(rename = "ipLocalReservedPorts")]
+    reserved_ports: Option<String>,
+    #[serde(rename = "packetizationLayerPMTUDMode")]
+    mtu_probing: Option<Value>,
+    #[serde(rename = "enableBBRHostNamespaceOnly")]
+    bbr_on_host_only: Option<bool>,
+    #[serde(rename = "deviceHeadroom")]
+    headroom: Option<u16>,
+    #[serde(rename = "deviceTailroom")]
+    tailroom: Option<u16>,
     #[serde(rename = "GSOMaxSize")]
     gso: Option<u32>,
     #[serde(rename = "GROMaxSize")]
@@ -199,11 +210,18 @@ pub fn agent(socket: String, health: Option<Health>, configuration: Option<Confi
             .collect(),
         device_mtu: configuration.device_mtu,
         route_mtu: configuration.route_mtu.filter(|mtu| *mtu != 0),
-        offload: OffloadSizes {
-            gso_max_size: configuration.gso,
-            gro_max_size: configuration.gro,
-            gso_ipv4_max_size: configuration.gso_ipv4,
-            gro_ipv4_max_size: configuration.gro_ipv4,
+        offload: Offload {
+            gso_max_size: size(configuration.gso),
+            gro_max_size: size(configuration.gro),
+            gso_ipv4_max_size: size(configuration.gso_ipv4),
+            gro_ipv4_max_size: size(configuration.gro_ipv4),
+        },
+        pod_settings: PodSettings {
+            reserved_ports: configuration.reserved_ports.filter(|ports| !ports.is_empty()),
+            mtu_probing: configuration.mtu_probing.map(plain).filter(|mode| !matches!(mode.as_str(), "" | "null")),
+            cubic: configuration.bbr_on_host_only.unwrap_or(false),
+            headroom: configuration.headroom,
+            tailroom: configuration.tailroom,
         },
         ipam: health.ipam.map(ipam),
         controllers: controller::controllers(health.controllers),
@@ -218,6 +236,11 @@ pub fn agent(socket: String, health: Option<Health>, configuration: Option<Confi
         start_options: configuration.daemon_configuration_map.map(scalars).unwrap_or_default(),
         problems: Vec::new(),
     }
+}
+
+/// 0 says that it leaves the kernel's own.
+fn size(size: Option<u32>) -> Option<u32> {
+    size.filter(|size| *size > 0)
 }
 
 fn mode(health: &Health, configuration: &ConfigurationStatus) -> Mode {

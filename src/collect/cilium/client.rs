@@ -1,12 +1,13 @@
-//! Questions to the agent: HTTP/1.1 over its unix socket, GET alone.
+//! Questions to the agent: HTTP/1.1 over its unix socket.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -55,6 +56,33 @@ fn told(message: &Option<String>) -> String {
     message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
 }
 
+/// A question to the agent. Collectors ask by [`Client::get`] alone; what changes something is the flow's to ask.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub method: Method,
+    /// Below `/v1`.
+    pub path: String,
+    pub headers: Vec<(&'static str, &'static str)>,
+    pub body: Option<Vec<u8>>,
+}
+
+impl Question {
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), headers: Vec::new(), body: None }
+    }
+
+    pub fn header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} /v1{}", self.method, self.path)
+    }
+}
+
 /// One agent, and how long to wait for each of its answers.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -74,19 +102,22 @@ impl Client {
 
     /// … and reads the answer where it lies, as large ones are.
     pub async fn get_and<T>(&self, path: &str, read: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T, Error> {
-        let question = format!("GET /v1{path}");
-        let body = self.patiently(path, &question).await?;
-        read(&body).map_err(|source| Error::Garbage { question, cut: source.is_eof(), source })
+        let question = Question::new(Method::GET, path);
+        let body = self.ask(&question).await?;
+        read(&body).map_err(|source| garbage(&question, source))
     }
 
-    /// Until the deadline, which also ends the waiting that a rate limit asks for.
-    async fn patiently(&self, path: &str, question: &str) -> Result<Vec<u8>, Error> {
+    /// The body of the answer. Until the deadline, which also ends the waiting that a rate limit asks for.
+    pub async fn ask(&self, question: &Question) -> Result<Vec<u8>, Error> {
         let deadline = Instant::now() + self.timeout;
         let mut wait = FIRST_WAIT;
         loop {
-            let late =
-                || Error::Timeout { socket: self.socket.clone(), question: question.to_owned(), timeout: self.timeout };
-            let answer = tokio::time::timeout_at(deadline, self.once(path, question)).await.map_err(|_| late())?;
+            let late = || Error::Timeout {
+                socket: self.socket.clone(),
+                question: question.to_string(),
+                timeout: self.timeout,
+            };
+            let answer = tokio::time::timeout_at(deadline, self.once(question)).await.map_err(|_| late())?;
             let Err(Error::Busy { message, .. }) = &answer else { return answer };
             let asked = message.as_deref().and_then(wait_of);
             let next = Instant::now() + asked.unwrap_or(wait);
@@ -98,18 +129,27 @@ impl Client {
         }
     }
 
-    async fn once(&self, path: &str, question: &str) -> Result<Vec<u8>, Error> {
+    async fn once(&self, question: &Question) -> Result<Vec<u8>, Error> {
         let stream = UnixStream::connect(&self.socket).await;
         let stream = stream.map_err(|source| Error::Connect { socket: self.socket.clone(), source })?;
-        let broken = |source| Error::Broken { question: question.to_owned(), source };
+        let broken = |source| Error::Broken { question: question.to_string(), source };
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        let request = Request::get(format!("/v1{path}"))
+        let mut request = Request::builder()
+            .method(&question.method)
+            .uri(format!("/v1{}", question.path))
             .header("Host", "localhost")
-            .header("Accept", "application/json")
-            .body(Empty::<Bytes>::new())
-            // Paths are podnet's own words and numbers.
-            .map_err(|_| Error::NoSuchOperation { question: question.to_owned(), status: 400 })?;
+            .header("Accept", "application/json");
+        for (name, value) in &question.headers {
+            request = request.header(*name, *value);
+        }
+        if question.body.is_some() {
+            request = request.header("Content-Type", "application/json");
+        }
+        let body = Full::new(Bytes::from(question.body.clone().unwrap_or_default()));
+        // Paths are podnet's own words, numbers and what it has percent-encoded.
+        let request =
+            request.body(body).map_err(|_| Error::NoSuchOperation { question: question.to_string(), status: 400 })?;
         let exchange = async {
             let response = sender.send_request(request).await.map_err(broken)?;
             let status = response.status();
@@ -126,15 +166,20 @@ impl Client {
     }
 }
 
+/// An answer that is not what was asked for.
+pub fn garbage(question: &Question, source: serde_json::Error) -> Error {
+    Error::Garbage { question: question.to_string(), cut: source.is_eof(), source }
+}
+
 /// The body, unless it is too large to be one.
-async fn whole(response: Response<Incoming>, question: &str) -> Result<Vec<u8>, Error> {
+async fn whole(response: Response<Incoming>, question: &Question) -> Result<Vec<u8>, Error> {
     let mut incoming = response.into_body();
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
-        let frame = frame.map_err(|source| Error::Broken { question: question.to_owned(), source })?;
+        let frame = frame.map_err(|source| Error::Broken { question: question.to_string(), source })?;
         let Ok(bytes) = frame.into_data() else { continue };
         if body.len() + bytes.len() > LARGEST_ANSWER {
-            return Err(Error::TooLarge { question: question.to_owned() });
+            return Err(Error::TooLarge { question: question.to_string() });
         }
         body.extend_from_slice(&bytes);
     }
@@ -143,8 +188,8 @@ async fn whole(response: Response<Incoming>, question: &str) -> Result<Vec<u8>, 
 
 /// What the agent means by a status: the same 404 says «no such endpoint» with an empty body or a sentence, and «no
 /// such operation» with its router's own object.
-fn refusal(status: StatusCode, body: &[u8], question: &str) -> Error {
-    let question = question.to_owned();
+fn refusal(status: StatusCode, body: &[u8], question: &Question) -> Error {
+    let question = question.to_string();
     let (message, by_router) = message_of(body);
     match status.as_u16() {
         status @ 404 if by_router => Error::NoSuchOperation { question, status },
@@ -207,7 +252,7 @@ mod tests {
     use super::*;
 
     fn of(status: u16, body: &str) -> Error {
-        refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes(), "GET /v1/x")
+        refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes(), &Question::new(Method::GET, "/x"))
     }
 
     #[test]

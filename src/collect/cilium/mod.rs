@@ -14,15 +14,16 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
+use hyper::Method;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-pub use client::{Client, Error};
+pub use client::{Client, Error, Question, garbage};
 
 use super::kernel::problem::chain;
 use super::log;
 use super::options::Options;
-use crate::model::agent::{Agent, SOURCE};
+use crate::model::agent::{Agent, Allocation, SOURCE};
 use crate::model::datapath::Datapath;
 use crate::model::endpoint::{Endpoint, QueuedDelete, StatusChange};
 use crate::model::node::Node;
@@ -126,6 +127,21 @@ async fn ask_list(options: &Options) -> Cilium {
         }
         Err(error) => refused(error, options, start),
     }
+}
+
+/// What an ADD needs to know: the configuration, and of the health the version alone.
+pub async fn ask_configuration(client: &Client, socket: &Path) -> Result<Agent, Error> {
+    let brief = Question::new(Method::GET, "/healthz").header("brief", "true");
+    let (configuration, health) = tokio::join!(client.get("/config"), client.ask(&brief));
+    let configuration = configuration?;
+    let health = health.ok().and_then(|body| serde_json::from_slice(&body).ok());
+    Ok(agent::agent(socket.to_string_lossy().into_owned(), health, Some(configuration)))
+}
+
+/// Whom the agent gave which address.
+pub async fn ask_allocations(client: &Client) -> Result<Vec<Allocation>, Error> {
+    let health = client.get("/healthz").await?;
+    Ok(agent::agent(String::new(), Some(health), None).ipam.map(|ipam| ipam.allocations).unwrap_or_default())
 }
 
 /// The status log of one endpoint, newest first; the list has the newest line only.

@@ -4,9 +4,12 @@ use std::os::fd::RawFd;
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::{
+    InfoData, InfoKind, InfoNetkit, InfoVeth, LinkAttribute, LinkFlags, LinkMessage, NetkitMode, NetkitPolicy,
+    NetkitScrub,
+};
 use nix::libc;
-use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth};
+use rtnetlink::{LinkMessageBuilder, LinkNetkit, LinkUnspec, LinkVeth};
 
 use super::{refused, unless};
 use crate::collect::kernel::netlink::{self, Netlink};
@@ -17,14 +20,27 @@ use crate::model::mac::Mac;
 /// Of the host's end, as Cilium sets it: the queue that a shaper needs.
 const HOST_QUEUE: u32 = 1000;
 
-/// A veth pair to be made.
+/// A pair to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
-    pub host: (&'a str, Mac),
-    pub pod: (&'a str, Mac),
+    pub host: (&'a str, Option<Mac>),
+    pub pod: (&'a str, Option<Mac>),
     pub mtu: u32,
+    pub device: Device,
     /// An open descriptor of the pod's netns.
     pub netns: RawFd,
+}
+
+/// Of which kind its ends are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    Veth,
+    /// Linux 6.7; its pod's end lets nothing pass before a program says so.
+    Netkit {
+        mode: NetkitMode,
+        headroom: Option<u16>,
+        tailroom: Option<u16>,
+    },
 }
 
 /// Makes the pair with the pod's end born inside its netns. It saves the move between namespaces, for which the
@@ -51,9 +67,27 @@ pub fn create_and_move(host: &mut Netlink, pair: &Pair<'_>, temporary: &str) -> 
 }
 
 fn order(host: &mut Netlink, pair: &Pair<'_>, pod: LinkMessage) -> Result<(), netlink::Error> {
-    let veth = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
-        .set_info_data(InfoData::Veth(InfoVeth::Peer(pod)));
-    let message = end(veth, pair.host, pair.mtu).txqueuelen(HOST_QUEUE).up().build();
+    let message = match pair.device {
+        Device::Veth => {
+            let veth = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
+                .set_info_data(InfoData::Veth(InfoVeth::Peer(pod)));
+            end(veth, pair.host, pair.mtu).txqueuelen(HOST_QUEUE).up().build()
+        }
+        Device::Netkit { mode, headroom, tailroom } => {
+            let mut data = vec![
+                InfoNetkit::Mode(mode),
+                InfoNetkit::Policy(NetkitPolicy::Forward),
+                InfoNetkit::PeerPolicy(NetkitPolicy::Drop),
+                InfoNetkit::Scrub(NetkitScrub::None),
+            ];
+            data.extend(headroom.map(InfoNetkit::Headroom));
+            data.extend(tailroom.map(InfoNetkit::Tailroom));
+            data.push(InfoNetkit::Peer(pod));
+            let netkit = LinkMessageBuilder::<LinkNetkit>::new_with_info_kind(InfoKind::Netkit)
+                .set_info_data(InfoData::Netkit(data));
+            end(netkit, pair.host, pair.mtu).txqueuelen(HOST_QUEUE).up().build()
+        }
+    };
     host.execute(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
 }
 
@@ -61,8 +95,18 @@ fn creation(pair: &Pair<'_>) -> String {
     format!("create the pair {} and {}", pair.host.0, pair.pod.0)
 }
 
-fn end<T>(builder: LinkMessageBuilder<T>, (name, mac): (&str, Mac), mtu: u32) -> LinkMessageBuilder<T> {
-    builder.name(name).address(mac.0.to_vec()).mtu(mtu)
+fn end<T>(builder: LinkMessageBuilder<T>, (name, mac): (&str, Option<Mac>), mtu: u32) -> LinkMessageBuilder<T> {
+    let builder = builder.name(name).mtu(mtu);
+    match mac {
+        Some(mac) => builder.address(mac.0.to_vec()),
+        None => builder,
+    }
+}
+
+/// Sets the MAC of a link.
+pub fn set_mac(netlink: &mut Netlink, ifindex: u32, mac: Mac) -> Result<(), Error> {
+    let message = LinkUnspec::new_with_index(ifindex).address(mac.0.to_vec()).build();
+    set(netlink, message, &format!("set the MAC of interface {ifindex}"))
 }
 
 /// Sets the alias of a link; the kernel takes none at its birth (`rtnl_create_link`).

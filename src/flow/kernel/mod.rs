@@ -1,6 +1,7 @@
 //! What the flow writes into the kernel: one file a table. Each takes the netlink socket of the netns that it means.
 
 pub mod address;
+pub mod cookie;
 pub mod link;
 pub mod masquerade;
 pub mod mount;

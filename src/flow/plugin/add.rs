@@ -18,6 +18,7 @@ const ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
 impl Session {
     pub(super) fn add(&mut self, output: &mut dyn Write) -> Result<(), Refusal> {
         self.refuse_taken_interface()?;
+        self.refuse_chained_agent()?;
         let wish = self.wish()?;
         let created = self.engine.create(wish.clone(), &mut self.log);
         let Created { record, notes, .. } = created.map_err(|failed| refuse::flow(&failed.source))?;
@@ -47,6 +48,15 @@ impl Session {
                 Err(Refusal::new(Code::INVALID_CONFIG, message))
             }
         }
+    }
+
+    /// The agent takes an interface for a pod's only one: one that it joins it must be told of in another way.
+    fn refuse_chained_agent(&self) -> Result<(), Refusal> {
+        if self.conf.agent.is_none() || self.conf.previous.is_none() {
+            return Ok(());
+        }
+        let message = "prevResult: with «agent» podnet makes the pod's interface itself, and comes first in a chain";
+        Err(Refusal::new(Code::INVALID_CONFIG, message))
     }
 
     /// What is asked for, by netconf, `CNI_ARGS`, the runtime and the pod's annotations.
@@ -80,6 +90,7 @@ impl Session {
             masquerade: conf.ip_masq.unwrap_or(true),
             store: self.root.clone(),
             delegate: self.delegate(),
+            agent: self.agent(),
         })
     }
 

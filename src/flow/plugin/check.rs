@@ -3,6 +3,7 @@
 use super::{Session, refuse};
 use crate::cni::error::{Code, Refusal};
 use crate::cni::result::AddResult;
+use crate::flow::agent::client::Client;
 use crate::flow::journal::{Phase, State};
 use crate::flow::record::Record;
 use crate::flow::verify::{self, Allowed};
@@ -18,6 +19,10 @@ impl Session {
         })?;
         let record = self.record()?;
         let mut differences = self.store_differences(&record);
+        if let Some(agent) = &record.wish.agent {
+            let client = Client::new(agent).map_err(|error| refuse::flow(&error))?;
+            differences.extend(client.ailment(&record.wish.owner).map_err(|error| refuse::flow(&error))?);
+        }
         let (record, allowed) = expected(record, &previous);
         let mut work = Work::new(record, self.engine.journals().run());
         differences.extend(verify::differences_but(&mut work, &allowed).map_err(|error| refuse::flow(&error))?);
@@ -66,7 +71,7 @@ impl Session {
 
     /// Addresses that the store would give to another.
     fn store_differences(&self, record: &Record) -> Vec<String> {
-        if record.wish.delegate.is_some() {
+        if record.wish.delegate.is_some() || record.wish.agent.is_some() {
             return Vec::new();
         }
         let lease = match self.store().lease(&record.wish.owner) {

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::agent::{Agent, Pod, SOCKET};
 use super::delegate::Delegate;
 use super::engine::Engine;
 use crate::cni::error::{Code, Refusal};
@@ -163,6 +164,20 @@ impl Session {
 
     fn store(&self) -> Store {
         Store::open(&self.root)
+    }
+
+    /// The agent that the netconf names. A runtime is patient: an agent that starts is worth waiting for.
+    fn agent(&self) -> Option<Agent> {
+        const PATIENCE_MS: u64 = 30_000;
+        self.conf.agent.as_ref()?;
+        let args = &self.invocation.args;
+        let pod = args.pod_namespace.clone().zip(args.pod_name.clone());
+        Some(Agent {
+            socket: std::env::var_os("CILIUM_SOCK").map_or_else(|| SOCKET.into(), PathBuf::from),
+            patience_ms: PATIENCE_MS,
+            pod: pod.map(|(namespace, name)| Pod { namespace, name, uid: args.pod_uid.clone() }),
+            pool: args.pool.clone().or_else(|| self.conf.pool.clone()),
+        })
     }
 
     /// Who else gives the addresses.

@@ -2,6 +2,8 @@
 
 use crate::cni::error::{Code, Refusal};
 use crate::cni::exec;
+use crate::collect::cilium;
+use crate::flow::agent::client::is_away;
 use crate::flow::error::Error;
 use crate::{ipam, netns};
 
@@ -40,7 +42,15 @@ fn code(error: &Error) -> Code {
         Error::Ipam(error) => ipam(error),
         Error::NetnsChanged { .. } => Code::INVALID_ENVIRONMENT,
         Error::InterfaceExists { .. } | Error::NotOurs { .. } | Error::Exists { .. } => Code::EXISTS,
-        Error::NoAddress { .. } => Code::NO_ADDRESS,
+        Error::NoAddress { .. } | Error::NoAgentAddress => Code::NO_ADDRESS,
+        Error::Agent(cilium::Error::Refused { status: 502, .. }) => Code::NO_ADDRESS,
+        // Up to 1.15 of an attachment that it has already, and of an address.
+        Error::Agent(cilium::Error::Refused { status: 409, .. }) => Code::EXISTS,
+        Error::Agent(error) if is_away(error) => Code::TRY_AGAIN,
+        Error::Agent(cilium::Error::Busy { .. }) | Error::Queue { .. } | Error::QueueFull { .. } => Code::TRY_AGAIN,
+        Error::AgentMode { .. } | Error::NoDelegate | Error::CloudIpam { .. } | Error::NoNetkit => {
+            Code::UNSUPPORTED_FIELD
+        }
         Error::Differs { .. } => Code::NOT_AS_EXPECTED,
         Error::Busy { .. } | Error::Interrupted => Code::TRY_AGAIN,
         Error::Journal { .. } => Code::IO,

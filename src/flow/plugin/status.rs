@@ -6,9 +6,15 @@ use nix::unistd::{AccessFlags, access};
 
 use super::{Session, refuse};
 use crate::cni::error::{Code, Refusal};
+use crate::collect::kernel::problem::chain;
+use crate::flow::agent::Agent;
+use crate::flow::agent::client::Client;
 use crate::ipam::choose::{Wishes, choose};
 use crate::ipam::pool::Pool;
 use crate::model::address::Family;
+
+/// Who asks for the status asks again soon.
+const STATUS_MS: u64 = 2_000;
 
 impl Session {
     pub(super) fn status(&mut self) -> Result<(), Refusal> {
@@ -19,8 +25,16 @@ impl Session {
             }
         }
         self.require_writable(self.engine.journals().run())?;
+        if let Some(agent) = self.agent() {
+            let told =
+                Client::new(&Agent { patience_ms: STATUS_MS, ..agent }).and_then(|client| client.configuration());
+            told.map_err(|error| unavailable(chain(&error)))?;
+        }
         if self.delegate().is_some() {
             return self.tell_delegate();
+        }
+        if self.agent().is_some() {
+            return Ok(());
         }
         self.require_writable(&self.root)?;
         self.require_addresses()

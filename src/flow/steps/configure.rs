@@ -33,7 +33,8 @@ impl Step for Configure {
             };
             lines.push(format!("{ip} addr add {address}/{length} dev {name}{nodad}"));
             lines.push(format!("{ip}{family} route add {gateway} dev {name} scope link"));
-            lines.push(format!("{ip}{family} route add default via {gateway} dev {name}"));
+            let mtu = record.route_mtu().map(|mtu| format!(" mtu {mtu}")).unwrap_or_default();
+            lines.push(format!("{ip}{family} route add default via {gateway} dev {name}{mtu}"));
         }
         lines
     }
@@ -43,12 +44,12 @@ impl Step for Configure {
     }
 
     fn apply(&self, work: &mut Work) -> Result<Vec<Change>, Error> {
-        let ifindex = work.record.pod.ifindex;
+        let (ifindex, mtu) = (work.record.pod.ifindex, work.record.route_mtu());
         let mut changes = Vec::new();
         for leased in work.record.addresses.clone() {
             address::add(work.pod()?, ifindex, leased.address.addr())?;
             changes.push(Change::added(format!("address {} on {}", leased.address.addr(), work.record.pod.name)));
-            for route in routes(&leased, ifindex) {
+            for route in routes(&leased, ifindex, mtu) {
                 if route::add(work.pod()?, &route)? {
                     changes.push(Change::added(described(&route, &work.record.pod.name)));
                 }
@@ -62,9 +63,9 @@ impl Step for Configure {
         if !work.has_netns() || work.record.pod.ifindex == 0 {
             return Ok(changes);
         }
-        let ifindex = work.record.pod.ifindex;
+        let (ifindex, mtu) = (work.record.pod.ifindex, work.record.route_mtu());
         for leased in work.record.addresses.clone() {
-            for route in routes(&leased, ifindex).into_iter().rev() {
+            for route in routes(&leased, ifindex, mtu).into_iter().rev() {
                 if route::delete(work.pod()?, &route)? {
                     changes.push(Change::removed(described(&route, &work.record.pod.name)));
                 }
@@ -78,8 +79,9 @@ impl Step for Configure {
 }
 
 /// The gateway first: the default route leads by way of it.
-pub(super) fn routes(leased: &crate::ipam::LeasedAddress, ifindex: u32) -> [Route; 2] {
-    [Route::to_neighbour(leased.gateway, ifindex), Route::default_by(leased.gateway, ifindex)]
+pub(super) fn routes(leased: &crate::ipam::LeasedAddress, ifindex: u32, mtu: Option<u32>) -> [Route; 2] {
+    let way_out = Route { mtu, ..Route::default_by(leased.gateway, ifindex) };
+    [Route::to_neighbour(leased.gateway, ifindex), way_out]
 }
 
 pub(super) fn described(route: &Route, interface: &str) -> String {

@@ -56,7 +56,7 @@ impl Step for Netconf {
 }
 
 /// Seen here, before the step that makes one: a netns that is found after a kill in that step is podnet's.
-fn refuse_existing_netns(place: &Place) -> Result<(), Error> {
+pub(super) fn refuse_existing_netns(place: &Place) -> Result<(), Error> {
     match place {
         Place::Named(_) if place.path().symlink_metadata().is_ok() => Err(Error::NetnsExists { path: place.path() }),
         _ => Ok(()),

@@ -5,6 +5,8 @@ use crate::flow::kernel::{link, sysctl};
 use crate::flow::record::Record;
 use crate::flow::step::{Change, Step};
 use crate::flow::work::Work;
+use crate::model::address::Family;
+use crate::model::link::Offload;
 
 pub struct Settings;
 
@@ -26,15 +28,22 @@ impl Step for Settings {
         let prefix = Work::command_prefix(record);
         let inside =
             pod_switches(record).into_iter().map(|(name, value)| format!("# in the pod: {}", assignment(&name, value)));
+        let sizes = record.agent.iter().map(|told| sizes(record, &told.config.offload));
         let up = [&record.pod.name, "lo"].map(|name| format!("{prefix} link set {name} up"));
-        host.chain(inside).chain(up).collect()
+        host.chain(sizes.filter(|line| !line.is_empty())).chain(inside).chain(up).collect()
     }
 
     fn apply(&self, work: &mut Work) -> Result<Vec<Change>, Error> {
         let mut changes = set_all(host_switches(&work.record))?;
         let inside = pod_switches(&work.record);
-        let own = work.netns()?.run(|| set_all(inside))??;
+        let reserved = work.record.agent.as_ref().and_then(|told| told.config.settings.reserved_ports.clone());
+        let own = work.netns()?.run(|| -> Result<Vec<Change>, Error> {
+            let mut changes = set_all(inside)?;
+            changes.extend(reserved.map(|ports| reserve(&ports)).transpose()?.flatten());
+            Ok(changes)
+        })??;
         changes.extend(own.into_iter().map(|change| Change { what: format!("{} in the pod", change.what), ..change }));
+        changes.extend(set_sizes(work)?);
         let ifindex = work.record.pod.ifindex;
         link::set_up(work.pod()?, ifindex)?;
         // Runtimes have a plugin for that; who makes a netns by hand forgets it.
@@ -50,9 +59,12 @@ impl Step for Settings {
 /// do so for this one.
 fn host_switches(record: &Record) -> Vec<(String, &'static str)> {
     let name = &record.host.name;
-    let mut switches =
-        vec![(format!("ipv4/conf/{name}/rp_filter"), "0"), (format!("ipv4/conf/{name}/forwarding"), "1")];
-    if record.wish.ipv6_pool.is_some() {
+    let mut switches = vec![(format!("ipv4/conf/{name}/rp_filter"), "0")];
+    // With an agent its programs forward.
+    if record.wish.agent.is_none() {
+        switches.push((format!("ipv4/conf/{name}/forwarding"), "1"));
+    }
+    if record.has(Family::Ipv6) {
         switches.push((format!("ipv6/conf/{name}/disable_ipv6"), "0"));
         switches.push(no_dad(name));
     }
@@ -62,11 +74,10 @@ fn host_switches(record: &Record) -> Vec<(String, &'static str)> {
 /// Docker switches IPv6 off in every netns of a network without it.
 fn pod_switches(record: &Record) -> Vec<(String, &'static str)> {
     let name = &record.pod.name;
-    match record.wish.ipv6_pool {
-        Some(_) => {
-            vec![("ipv6/conf/all/disable_ipv6".to_owned(), "0"), (format!("ipv6/conf/{name}/disable_ipv6"), "0")]
-        }
-        None => Vec::new(),
+    if record.has(Family::Ipv6) {
+        vec![("ipv6/conf/all/disable_ipv6".to_owned(), "0"), (format!("ipv6/conf/{name}/disable_ipv6"), "0")]
+    } else {
+        Vec::new()
     }
 }
 
@@ -74,6 +85,41 @@ fn pod_switches(record: &Record) -> Vec<(String, &'static str)> {
 /// link-local addresses would only keep IPv6 waiting for two seconds.
 fn no_dad(name: &str) -> (String, &'static str) {
     (format!("ipv6/conf/{name}/accept_dad"), "0")
+}
+
+/// Largest segments, of both ends: the agent says which.
+fn set_sizes(work: &mut Work) -> Result<Vec<Change>, Error> {
+    let Some(offload) = work.record.agent.as_ref().map(|told| told.config.offload.clone()) else {
+        return Ok(Vec::new());
+    };
+    let line = sizes(&work.record, &offload);
+    if line.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (host, pod) = (work.record.host.ifindex, work.record.pod.ifindex);
+    link::set_offload(work.host()?, host, &offload)?;
+    link::set_offload(work.pod()?, pod, &offload)?;
+    Ok(vec![Change::set(format!("{line}, and of {}", work.record.pod.name))])
+}
+
+/// The command for it; empty where nothing is asked.
+fn sizes(record: &Record, offload: &Offload) -> String {
+    let sizes = [
+        ("gso_max_size", offload.gso_max_size),
+        ("gro_max_size", offload.gro_max_size),
+        ("gso_ipv4_max_size", offload.gso_ipv4_max_size),
+        ("gro_ipv4_max_size", offload.gro_ipv4_max_size),
+    ];
+    let words: Vec<String> = sizes.iter().filter_map(|(name, size)| Some(format!("{name} {}", (*size)?))).collect();
+    if words.is_empty() { String::new() } else { format!("ip link set {} {}", record.host.name, words.join(" ")) }
+}
+
+/// Beside those that are reserved already.
+fn reserve(ports: &str) -> Result<Option<Change>, Error> {
+    const NAME: &str = "ipv4/ip_local_reserved_ports";
+    let there = sysctl::get(NAME).unwrap_or_default();
+    let all = if there.is_empty() { ports.to_owned() } else { format!("{there},{ports}") };
+    Ok(sysctl::set_if_there(NAME, &all)?.then(|| Change::set(assignment(NAME, &all))))
 }
 
 fn set_all(switches: Vec<(String, &'static str)>) -> Result<Vec<Change>, Error> {

@@ -1,7 +1,9 @@
 //! The pair: the host's end here, the pod's end born in its netns.
 
+use netlink_packet_route::link::NetkitMode;
+
 use crate::flow::error::Error;
-use crate::flow::kernel::link::{self, Pair};
+use crate::flow::kernel::link::{self, Device, Pair};
 use crate::flow::mac;
 use crate::flow::names;
 use crate::flow::record::Record;
@@ -30,9 +32,10 @@ impl Step for Veth {
         let netns =
             netns.file_name().filter(|_| netns.starts_with("/run/netns")).map_or(netns.as_os_str(), |name| name);
         vec![format!(
-            "ip link add {} mtu {mtu} address {} up type veth peer name {} netns {} mtu {mtu} address {}",
+            "ip link add {} mtu {mtu} address {} up type {} peer name {} netns {} mtu {mtu} address {}",
             record.host.name,
             mac(record.host.mac),
+            record.agent.as_ref().map_or("veth", |told| told.config.datapath.as_str()),
             record.pod.name,
             netns.to_string_lossy(),
             mac(record.pod.mac),
@@ -45,13 +48,20 @@ impl Step for Veth {
     }
 
     fn apply(&self, work: &mut Work) -> Result<Vec<Change>, Error> {
-        let (host_mac, pod_mac) = (mac::chosen(&mut work.record.host.mac)?, mac::chosen(&mut work.record.pod.mac)?);
+        let device = device(&work.record);
+        // An L3 netkit has no MACs.
+        if !matches!(device, Device::Netkit { mode: NetkitMode::L3, .. }) {
+            mac::chosen(&mut work.record.host.mac)?;
+            mac::chosen(&mut work.record.pod.mac)?;
+        }
+        let (host_mac, pod_mac) = (work.record.host.mac, work.record.pod.mac);
         let (host, pod) = (work.record.host.name.clone(), work.record.pod.name.clone());
         let (mtu, netns) = (work.record.mtu, work.netns_fd()?);
-        let pair = Pair { host: (&host, host_mac), pod: (&pod, pod_mac), mtu, netns };
+        let pair = Pair { host: (&host, host_mac), pod: (&pod, pod_mac), mtu, device, netns };
         let temporary = names::temporary(&work.record.wish.owner);
         if !link::create_pair(work.host()?, &pair)? {
-            link::create_and_move(work.host()?, &pair, &temporary)?;
+            let created = link::create_and_move(work.host()?, &pair, &temporary);
+            created.map_err(|error| unless_unknown(error, device))?;
         }
         work.record.host.ifindex = ifindex(link::find(work.host()?, &host)?);
         work.record.pod.ifindex = ifindex(link::find(work.pod()?, &pod)?);
@@ -72,6 +82,28 @@ impl Step for Veth {
         }
         let deleted = link::delete(work.host()?, found.ifindex)?;
         Ok(if deleted { vec![Change::removed(format!("link {} {name}", found.ifindex))] } else { Vec::new() })
+    }
+}
+
+/// What the agent wants, where there is one.
+fn device(record: &Record) -> Device {
+    let Some(told) = &record.agent else { return Device::Veth };
+    let settings = &told.config.settings;
+    let netkit = |mode| Device::Netkit { mode, headroom: settings.headroom, tailroom: settings.tailroom };
+    match told.config.datapath.as_str() {
+        "netkit" => netkit(NetkitMode::L3),
+        "netkit-l2" => netkit(NetkitMode::L2),
+        _ => Device::Veth,
+    }
+}
+
+/// A kernel that does not know the kind says so in the same way as to much else.
+fn unless_unknown(error: Error, device: Device) -> Error {
+    match (&error, device) {
+        (Error::Kernel { source, .. }, Device::Netkit { .. }) if source.errno() == Some(nix::libc::EOPNOTSUPP) => {
+            Error::NoNetkit
+        }
+        _ => error,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod http;
 mod server;
+mod state;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 pub use http::Request;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+pub use state::{decoded, query_of};
 
 use crate::support::daemon::Daemon;
 use crate::support::podnet::Podnet;
@@ -19,7 +21,13 @@ use crate::support::scratch::Scratch;
 pub struct Setup {
     /// Path below `/v1` → the body of its answer, as a recording has it.
     pub answers: BTreeMap<String, Value>,
-    /// Path below `/v1`, or `*` → what goes wrong when it is asked.
+    /// Major and minor version of an agent that keeps state; without one it only answers.
+    pub version: Option<String>,
+    /// How many addresses its pool has for pods.
+    pub room: u32,
+    /// The MAC that it says a pod is to have.
+    pub mac: Option<String>,
+    /// `METHOD PATH` or a path, below `/v1`, or `*` → what goes wrong when it is asked.
     pub faults: BTreeMap<String, Fault>,
 }
 
@@ -42,9 +50,8 @@ pub enum Fault {
 /// A stand-in that runs.
 pub struct StandIn {
     pub socket: PathBuf,
-    log: PathBuf,
-    _daemon: Daemon,
-    _scratch: Scratch,
+    daemon: Daemon,
+    scratch: Scratch,
 }
 
 /// Where the process finds its setup.
@@ -54,7 +61,7 @@ impl StandIn {
     pub fn start(setup: Setup) -> Self {
         let scratch = Scratch::new();
         scratch.write("setup.json", &serde_json::to_string(&setup).unwrap());
-        let (socket, log) = (scratch.join("cilium.sock"), scratch.join("requests"));
+        let socket = scratch.join("cilium.sock");
         let own = std::env::current_exe().unwrap();
         let argv = [
             "env".to_owned(),
@@ -66,12 +73,43 @@ impl StandIn {
             "--nocapture".to_owned(),
         ];
         let daemon = Daemon::start(&scratch, argv.to_vec(), || socket.exists());
-        Self { socket, log, _daemon: daemon, _scratch: scratch }
+        Self { socket, daemon, scratch }
     }
 
     /// One that answers as the agent of that folder of recordings did.
     pub fn recorded(folder: &str) -> Self {
         Self::start(Setup::recorded(folder))
+    }
+
+    /// It goes down, as an agent does: its socket goes with it.
+    pub fn stop(&mut self) {
+        self.daemon.kill();
+        std::fs::remove_file(&self.socket).unwrap();
+    }
+
+    /// … and comes back, with what it knew.
+    pub fn start_again(&mut self) {
+        let socket = self.socket.clone();
+        self.daemon.revive(|| socket.exists());
+    }
+
+    /// What it keeps: `addresses` by address, `endpoints`.
+    pub fn state(&self) -> Value {
+        serde_json::from_str(&std::fs::read_to_string(self.scratch.join("state.json")).unwrap()).unwrap()
+    }
+
+    /// The files of its deletion queue, by name, with what is in them.
+    pub fn queue(&self) -> BTreeMap<String, String> {
+        let entries = std::fs::read_dir(self.scratch.join("deleteQueue")).into_iter().flatten().flatten();
+        let file = |entry: std::fs::DirEntry| {
+            let name = entry.file_name().into_string().unwrap();
+            name.ends_with(".delete").then(|| (name, std::fs::read_to_string(entry.path()).unwrap()))
+        };
+        entries.filter_map(file).collect()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.scratch.path()
     }
 
     /// What it was asked so far: `METHOD PATH`.
@@ -80,7 +118,7 @@ impl StandIn {
     }
 
     pub fn requests(&self) -> Vec<Request> {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let log = std::fs::read_to_string(self.scratch.join("requests")).unwrap_or_default();
         log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
@@ -96,7 +134,20 @@ impl Setup {
         let paths = ["/endpoint", "/healthz", "/config"];
         let answers =
             paths.iter().zip(names).map(|(path, name)| (path.to_string(), recording(&format!("{folder}/{name}"))));
-        Self { answers: answers.collect(), faults: BTreeMap::new() }
+        Self { answers: answers.collect(), ..Self::default() }
+    }
+
+    /// Of an agent of that version that keeps state, with some addresses left.
+    pub fn stateful(version: &str, room: u32) -> Self {
+        Self { version: Some(version.to_owned()), room, ..Self::recorded("k8s") }
+    }
+
+    /// With another value at a JSON pointer of its configuration.
+    pub fn configured(mut self, pointer: &str, value: Value) -> Self {
+        let config = self.answers.get_mut("/config").unwrap();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        config.pointer_mut(parent).unwrap()[name] = value;
+        self
     }
 
     pub fn answer(mut self, path: &str, body: Value) -> Self {
