@@ -9,7 +9,7 @@ use crate::cni::{alive, cache, chain, config_dir, install, netconf};
 use crate::collect::cilium;
 use crate::flow::agent::conf;
 use crate::model::source::{Asked, Status};
-use crate::show::{Format, columns, harmless, harmless_json};
+use crate::show::{Format, brief, columns, harmless, harmless_json};
 use crate::target::{Candidate, Elsewhere, Unresolved, Unusable};
 use crate::view::error::{Choice, ErrorReport, Failure};
 use crate::{exec, flow, ipam, netns};
@@ -121,9 +121,9 @@ impl Error {
             let json = serde_json::to_string(&report).unwrap_or_default();
             let _ = writeln!(io::stderr(), "{}", harmless_json(&json));
         } else {
-            say(format_args!("error: {}", harmless(&self.to_string())));
+            say(format_args!("error: {}", told(&self.to_string())));
             for cause in causes {
-                say(format_args!("  caused by: {}", harmless(&cause)));
+                say(format_args!("  caused by: {}", told(&cause)));
             }
             let mut rows = Vec::new();
             let row = |candidate: &Candidate| {
@@ -132,7 +132,7 @@ impl Error {
             let _ = columns(&mut rows, 2, &self.candidates().iter().map(row).collect::<Vec<_>>());
             String::from_utf8_lossy(&rows).lines().for_each(say);
             if let Some(hint) = hint {
-                say(format_args!("hint: {}", harmless(&hint)));
+                say(format_args!("hint: {}", told(&hint)));
             }
         }
         ExitCode::from(self.status())
@@ -255,6 +255,11 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// For a person, whatever was typed.
+fn told(text: &str) -> String {
+    brief(&harmless(text)).into_owned()
 }
 
 fn choice(candidate: &Candidate) -> Choice {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::io::{IsTerminal, stderr, stdin};
 use std::path::Path;
 
-use super::{Error, block_on};
+use unicode_width::UnicodeWidthStr;
+
+use super::{Error, block_on, terminal};
 use crate::collect::options::{Depth, Options};
 use crate::collect::survey::{Survey, survey};
 use crate::model::netns::Inode;
@@ -137,9 +139,12 @@ pub(super) fn choose(options: &Options) -> Result<Place, Error> {
     let chosen = match candidates.as_slice() {
         [] => return Err(Error::NothingRuns),
         [only] => Some(only),
-        several if stdin().is_terminal() && stderr().is_terminal() => {
-            let width = several.iter().map(|(_, each)| harmless(&each.name).chars().count()).max().unwrap_or(0);
-            let line = |each: &Candidate| format!("{:<width$}  {}", harmless(&each.name), harmless(&each.spelling));
+        several if stdin().is_terminal() && terminal::draws(&stderr()) => {
+            let width = several.iter().map(|(_, each)| harmless(&each.name).width()).max().unwrap_or(0);
+            let line = |each: &Candidate| {
+                let name = harmless(&each.name);
+                format!("{name}{:gap$}  {}", "", harmless(&each.spelling), gap = width.saturating_sub(name.width()))
+            };
             let lines: Vec<String> = several.iter().map(|(_, each)| line(each)).collect();
             let picked = inquire::Select::new("Run it in", lines).raw_prompt().map_err(|_| Error::GivenUp)?;
             several.get(picked.index)

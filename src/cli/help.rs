@@ -49,11 +49,12 @@ Environment:
   DOCKER_HOST                 unix:// and the socket of Docker
   KUBECONFIG                  how to ask the Kubernetes API server
   LC_ALL, LC_CTYPE, LANG      ASCII only, where the locale is no UTF-8 one
+  NODE_NAME                   the node, as Kubernetes calls it
   NO_COLOR                    no colour, unless --color says otherwise
   PODNET_ROOT                 as --root, of ipam, create and the plugin
   PODNET_RUN                  where journals are kept
   PODNET_TARGET               the target of exec where none is named
-  TERM                        no colour and no dialogues where it is dumb";
+  TERM                        no colour and no list to choose from, if dumb";
 
 const FILES: &str = "\
 Files:

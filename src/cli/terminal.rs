@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use nix::sys::stat::SFlag;
 
 use super::error::USAGE;
-use crate::show::{Page, ascii, steady};
+use crate::show::{Page, ascii, brief, harmless, steady};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Colour {
@@ -24,14 +24,18 @@ nix::ioctl_read_bad!(window_size, nix::libc::TIOCGWINSZ, nix::libc::winsize);
 /// The page that standard output is.
 pub fn page(colour: Colour, wide: bool) -> Page {
     let terminal = stdout().is_terminal();
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-        || std::env::var("TERM").is_ok_and(|term| term == "dumb");
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = match colour {
         Colour::Always => true,
         Colour::Never => false,
-        Colour::Auto => terminal && !plain,
+        Colour::Auto => !refused && draws(&stdout()),
     };
     Page { width: width(terminal), colour, wide }
+}
+
+/// Whether it is a terminal whose cursor can be moved.
+pub fn draws(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var("TERM").is_ok_and(|term| term != "dumb")
 }
 
 fn width(terminal: bool) -> Option<usize> {
@@ -86,15 +90,24 @@ pub fn say(text: impl Display) {
 
 /// Shows clap's help or refusal, in colour where that is wanted; a closed pipe is the reader's choice.
 pub fn explain(usage: &clap::Error) -> ExitCode {
-    let text = usage.render();
-    if is_utf8() {
+    let text = usage.render().to_string();
+    if !usage.use_stderr() && !is_utf8() {
+        let _ = print(&text);
+    } else if is_utf8() && !repeats_oddities(usage) {
         let _ = usage.print();
-    } else if usage.use_stderr() {
-        let _ = write!(stderr(), "{}", ascii(&text.to_string()));
     } else {
-        let _ = print(&text.to_string());
+        let lines: Vec<String> = text.lines().map(|line| brief(&harmless(line)).into_owned()).collect();
+        say(lines.join("\n"));
     }
     ExitCode::from(if usage.use_stderr() { USAGE } else { 0 })
+}
+
+/// Whether it says again what was typed, and that is nothing for a terminal.
+fn repeats_oddities(usage: &clap::Error) -> bool {
+    usage.context().any(|(_, value)| {
+        let said = value.to_string();
+        brief(&harmless(&said)) != said
+    })
 }
 
 /// A pipe's reader turns nothing round.

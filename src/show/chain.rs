@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::page::sentence;
+use super::page::{sentence, title};
 use super::{Page, Show, harmless};
 use crate::view::chain::{ChainNetwork, ChainRun, PluginTurn};
 
@@ -51,7 +51,7 @@ impl ChainRun {
 pub fn heading(page: &Page, out: &mut dyn Write, verb: &str, network: &ChainNetwork) -> io::Result<()> {
     let plugins = network.plugins.join(", ");
     let text = format!("{verb} by {plugins}   network {}   CNI {}", network.name, network.cni_version);
-    writeln!(out, "{}", page.bold(harmless(&text)))?;
+    title(page, out, &text)?;
     sentence(page, out, 2, &format!("from {}", network.source))?;
     network.reasons.iter().try_for_each(|reason| sentence(page, out, 2, reason))
 }

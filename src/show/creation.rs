@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::page::columns;
+use super::page::{columns, prose, title};
 use super::{Page, Show, harmless, sentence};
 use crate::flow::step::{Action, Change};
 use crate::view::creation::{Creation, Deletion, StepReport, StepStatus};
@@ -12,7 +12,7 @@ const INDENT: usize = 7;
 
 impl Show for Creation {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", page.bold(self.title()))?;
+        title(page, out, &self.title())?;
         for (nth, step) in self.steps.iter().enumerate() {
             if self.dry_run {
                 planned(page, out, nth + 1, self.steps.len(), step)?;
@@ -107,24 +107,29 @@ impl Deletion {
 
 /// The plan as a table: `--dry-run` is not asked for, so commands are left out.
 pub fn overview(page: &Page, out: &mut dyn Write, creation: &Creation) -> io::Result<()> {
-    writeln!(out, "{}", page.bold(creation.title()))?;
+    title(page, out, &creation.title())?;
     let row = |(nth, step): (usize, &StepReport)| vec![(nth + 1).to_string(), step.step.clone(), step.purpose.clone()];
     columns(out, 2, &creation.steps.iter().enumerate().map(row).collect::<Vec<_>>())
 }
 
 /// A step before it is run: what it is, the commands that do the same, and those that undo it.
 pub fn planned(page: &Page, out: &mut dyn Write, nth: usize, of: usize, step: &StepReport) -> io::Result<()> {
-    let place = format!("{nth:>2}/{of}");
-    writeln!(out, "{place:<INDENT$}{}  {}", page.bold(&step.step), step.purpose)?;
+    step_begins(page, out, &format!("{nth:>2}/{of}"), "", step)?;
     commands(page, out, "", &step.commands)?;
     commands(page, out, "undo: ", &step.undo)
 }
 
 /// A step before it is undone.
 pub fn to_undo(page: &Page, out: &mut dyn Write, nth: usize, of: usize, step: &StepReport) -> io::Result<()> {
-    let place = format!("{nth:>2}/{of}");
-    writeln!(out, "{place:<INDENT$}undo {}  {}", page.bold(&step.step), step.purpose)?;
+    step_begins(page, out, &format!("{nth:>2}/{of}"), "undo ", step)?;
     commands(page, out, "", &step.undo)
+}
+
+fn step_begins(page: &Page, out: &mut dyn Write, place: &str, what: &str, step: &StepReport) -> io::Result<()> {
+    write!(out, "{place:<INDENT$}{what}{}  ", page.bold(&step.step))?;
+    let used = place.len().max(INDENT) + what.len() + step.step.len() + 2;
+    prose(page, out, INDENT + 2, used, &step.purpose)?;
+    writeln!(out)
 }
 
 fn commands(page: &Page, out: &mut dyn Write, label: &str, lines: &[String]) -> io::Result<()> {

@@ -19,6 +19,27 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// A word longer than this is not read to its end by anybody.
+const LONG: usize = 512;
+/// What is left of one.
+const LEFT: usize = 100;
+
+/// Text without the rest of words that are too long for a sentence.
+pub fn brief(text: &str) -> Cow<'_, str> {
+    if text.len() <= LONG {
+        return Cow::Borrowed(text);
+    }
+    let cut = |word: &str| match word.char_indices().nth(LEFT) {
+        Some((at, _)) if word.len() > LONG => format!("{}…", word.get(..at).unwrap_or_default()),
+        _ => word.to_owned(),
+    };
+    let words = text.split_inclusive(char::is_whitespace).map(|word| {
+        let bare = word.trim_end();
+        cut(bare) + word.get(bare.len()..).unwrap_or_default()
+    });
+    Cow::Owned(words.collect())
+}
+
 /// JSON with what JSON itself lets through (DEL, C1, the turning ones) as `\u009b`.
 pub fn harmless_json(json: &str) -> Cow<'_, str> {
     // Below that JSON has escaped everything, and what is left are its own line breaks.
@@ -47,6 +68,14 @@ fn is_harmful(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_word_is_cut_and_a_long_sentence_is_not() {
+        let long = "ä".repeat(10_000);
+        assert_eq!(brief(&format!("no «{long}» here")), format!("no «{}… here", "ä".repeat(LEFT - 1)));
+        let sentence = "many short words ".repeat(100);
+        assert_eq!(brief(&sentence), sentence);
+    }
 
     #[test]
     fn terminals_are_not_driven() {

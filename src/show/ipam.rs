@@ -8,6 +8,9 @@ use crate::view::ipam::{AddressList, AddressReport, FamilyUse, HeldAddress, Pool
 
 /// Cells of a bar that is full.
 const BAR: usize = 10;
+/// The bar's column; on a page narrower than this its percentage stands alone.
+const FIGURES: usize = 6;
+const ROOMY: usize = 80;
 
 impl Show for PoolList {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
@@ -18,6 +21,9 @@ impl Show for PoolList {
                 let name = if nth == 0 { pool.name.as_str() } else { "" };
                 rows.extend(subnet_rows(name, family));
             }
+        }
+        if page.columns() < ROOMY {
+            rows.iter_mut().filter_map(|row| row.get_mut(FIGURES)).for_each(|bar| *bar = percent_of(bar));
         }
         columns(out, 0, &rows)?;
         for pool in &self.items {
@@ -55,6 +61,10 @@ fn bar(family: &FamilyUse) -> String {
     };
     let full = scaled(BAR);
     format!("{}{} {}%", "▮".repeat(full), "▯".repeat(BAR - full), scaled(100))
+}
+
+fn percent_of(bar: &str) -> String {
+    bar.rsplit(' ').next().unwrap_or_default().to_owned()
 }
 
 impl Show for AddressList {

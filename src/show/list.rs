@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr;
 
 use super::inspection::spelling;
-use super::page::columns;
+use super::page::{columns, flow, sentence};
 use super::source::sources;
 use super::words::{short, state};
 use super::{Page, Show, harmless};
@@ -68,19 +68,26 @@ impl List {
         let notes = self.items.iter().all(|item| item.workload.is_none());
         let fits = |manner: &Manner| width(&manner.table(&self.items), notes) <= limit;
         let Some(manner) = manners.into_iter().find(fits).or(last) else { return Ok(()) };
+        let mut table = manner.table(&self.items);
+        // A note that reaches over the edge has a line of its own.
+        let columns_alone = width(&table, false) + GAP;
+        let below: Vec<_> = table.iter_mut().map(|row| overlong(row, limit.saturating_sub(columns_alone))).collect();
         let mut text = Vec::new();
-        columns(&mut text, 0, &manner.table(&self.items))?;
+        columns(&mut text, 0, &table)?;
         let text = String::from_utf8_lossy(&text);
         let mut lines = text.lines();
         writeln!(out, "{}", page.bold(lines.next().unwrap_or_default()))?;
         let mut above = None;
-        for (item, line) in self.items.iter().zip(lines) {
+        for ((item, line), note) in self.items.iter().zip(lines).zip(below.into_iter().skip(1)) {
             let heading = manner.heading(item);
             if let Some(heading) = heading.as_ref().filter(|_| heading != above) {
-                writeln!(out, "{}", harmless(heading))?;
+                flow(page, out, 0, heading)?;
             }
             above = heading;
             writeln!(out, "{line}")?;
+            if let Some(note) = note {
+                sentence(page, out, 2 * GAP, &note)?;
+            }
         }
         Ok(())
     }
@@ -112,6 +119,12 @@ fn width(table: &[Vec<String>], notes: bool) -> usize {
     let count = table.first().map_or(0, |header| header.len().saturating_sub(usize::from(!notes)));
     let widest = |at: usize| table.iter().filter_map(|row| row.get(at)).map(|cell| harmless(cell).width()).max();
     (0..count).filter_map(widest).map(|width| width + GAP).sum::<usize>().saturating_sub(GAP)
+}
+
+/// Takes the note of a row away where it is wider than that.
+fn overlong(row: &mut Vec<String>, room: usize) -> Option<String> {
+    let wide = row.last().is_some_and(|note| harmless(note).width() > room);
+    if wide { row.pop() } else { None }
 }
 
 fn pod_of(item: &Item) -> Option<&Pod> {
@@ -210,16 +223,16 @@ impl Manner {
     }
 
     /// What has a line of its own.
-    fn heading(&self, item: &Item) -> Option<String> {
+    fn heading(&self, item: &Item) -> Option<Vec<String>> {
         if !self.grouped {
             return None;
         }
         if let Some(pod) = pod_of(item) {
-            return Some(format!("{}/{}", pod.namespace, pod.name));
+            return Some(vec![format!("{}/{}", pod.namespace, pod.name)]);
         }
         let netns = item.netns.as_ref().filter(|netns| item.workload.is_none() && !netns.is_host)?;
         let nobody = if inhabitants(netns) == 0 { self.nobody } else { "" };
-        Some(format!("{}   {nobody}", netns.paths.first()?).trim_end().to_owned())
+        Some(vec![netns.paths.first()?.clone(), nobody.to_owned()])
     }
 
     /// How a pod stands of which nothing runs; what does not run; how else to know a netns that stands alone: by its
@@ -299,7 +312,8 @@ CONTAINER  ID            PID    NETNS       ADDRESS         HOST IF
 default/ingress-nginx-controller-7d9f8b6c5-x2x9z
   app      aaaaaaaaaaaa  27219  4026532281  10.216.136.178  lxc4f1c0d77a2b1
   envoy    bbbbbbbbbbbb  27219
-c          cccccccccccc  27219  4026532190  10.216.136.178  lxc4f1c0d77a2b1  stopped
+c          cccccccccccc  27219  4026532190  10.216.136.178  lxc4f1c0d77a2b1
+    stopped
 /run/netns/cni-1be1   no process
   –        –             –      4026532544  –               –
 ";
@@ -313,7 +327,9 @@ c          cccccccccccc  27219  4026532190  10.216.136.178  lxc4f1c0d77a2b1  sto
         let expected = "default    web-0  app        aaaaaaaaaaaa  27219  4026532281  10.216.136.178  lxc4f1c0d77a2b1";
         assert_eq!(lines(Some(100))[1], expected);
         assert_eq!(lines(Some(130))[1], format!("{expected}  running  containerd"));
-        assert_eq!(lines(None), lines(Some(130)), "a pipe has no width");
+        assert_eq!(lines(Some(130)).last().unwrap(), "    cni-1be1, no process");
+        assert!(lines(Some(160)).last().unwrap().ends_with("–           cni-1be1, no process"));
+        assert_eq!(lines(None), lines(Some(160)), "a pipe has no width");
         let wide = shown(&list, Some(80), true);
         assert!(wide.contains("fd00::17") && wide.contains("registry.example/web:1.4"), "{wide}");
     }

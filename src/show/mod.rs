@@ -25,7 +25,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 pub use charset::{ascii, steady};
-pub use escape::{harmless, harmless_json};
+pub use escape::{brief, harmless, harmless_json};
 pub use page::{Page, columns, sentence};
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -54,8 +54,15 @@ pub fn heading(page: &Page, out: &mut dyn Write, text: &str) -> io::Result<()> {
     writeln!(out, "\n{}", page.bold(text))
 }
 
-/// Writes `parts` with three spaces between them, breaking lines between parts and never inside one, each
-/// line after the first indented by `indent`. The text is untrusted.
+/// The first line of an answer, broken between its words.
+pub fn title(page: &Page, out: &mut dyn Write, text: &str) -> io::Result<()> {
+    let mut lines = Vec::new();
+    sentence(page, &mut lines, 0, text)?;
+    writeln!(out, "{}", page.bold(String::from_utf8_lossy(&lines).trim_end()))
+}
+
+/// Writes `parts` with three spaces between them, breaking lines between parts, and inside one only where it is
+/// wider than the page, each line after the first indented by `indent`. The text is untrusted.
 pub fn flow(page: &Page, out: &mut dyn Write, indent: usize, parts: &[String]) -> io::Result<()> {
     const GAP: usize = 3;
     let mut used = 0;
@@ -63,14 +70,14 @@ pub fn flow(page: &Page, out: &mut dyn Write, indent: usize, parts: &[String]) -
         let part = harmless(part);
         let width = part.width();
         if used == 0 {
-            write!(out, "{:indent$}{part}", "")?;
-            used = indent + width;
+            write!(out, "{:indent$}", "")?;
+            used = prose(page, out, indent + 2, indent, &part)?;
         } else if used + GAP + width <= page.columns() {
             write!(out, "{:GAP$}{part}", "")?;
             used += GAP + width;
         } else {
-            write!(out, "\n{:inner$}{part}", "", inner = indent + 2)?;
-            used = indent + 2 + width;
+            write!(out, "\n{:inner$}", "", inner = indent + 2)?;
+            used = prose(page, out, indent + 2, indent + 2, &part)?;
         }
     }
     if used > 0 { writeln!(out) } else { Ok(()) }
@@ -78,20 +85,8 @@ pub fn flow(page: &Page, out: &mut dyn Write, indent: usize, parts: &[String]) -
 
 /// Writes a sentence, breaking lines between its words.
 pub fn sentence(page: &Page, out: &mut dyn Write, indent: usize, text: &str) -> io::Result<()> {
-    let text = harmless(text);
-    let limit = page.width.unwrap_or(usize::MAX);
-    let mut used = 0;
-    for word in text.split(' ') {
-        match used {
-            0 => write!(out, "{:indent$}{word}", "")?,
-            _ if used + 1 + word.width() <= limit => write!(out, " {word}")?,
-            _ => {
-                write!(out, "\n{:inner$}{word}", "", inner = indent + 2)?;
-                used = indent + 1;
-            }
-        }
-        used += word.width() + if used == 0 { indent } else { 1 };
-    }
+    write!(out, "{:indent$}", "")?;
+    prose(page, out, indent + 2, indent, &harmless(text))?;
     writeln!(out)
 }
 
@@ -111,6 +106,41 @@ pub fn columns(out: &mut dyn Write, indent: usize, rows: &[Vec<String>]) -> io::
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+/// Rows in columns of which the last is prose: it is broken between its words, and goes on below where it began.
+pub fn columns_and_prose(page: &Page, out: &mut dyn Write, rows: &[(String, String)]) -> io::Result<()> {
+    const GAP: usize = 2;
+    let left = rows.iter().map(|(cell, _)| harmless(cell).width()).max().unwrap_or(0) + GAP;
+    for (cell, text) in rows {
+        let cell = harmless(cell);
+        write!(out, "{cell}{:gap$}", "", gap = left.saturating_sub(cell.width()))?;
+        prose(page, out, left, left, &harmless(text))?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// Goes on in a line of which `used` columns are, breaking it between words; each further line is indented by `left`.
+/// Gives the columns that are used then.
+pub fn prose(page: &Page, out: &mut dyn Write, left: usize, used: usize, text: &str) -> io::Result<usize> {
+    let limit = page.width.unwrap_or(usize::MAX);
+    let mut at = used;
+    for (nth, word) in text.split(' ').enumerate() {
+        match nth {
+            0 => write!(out, "{word}")?,
+            _ if at + 1 + word.width() <= limit => {
+                write!(out, " {word}")?;
+                at += 1;
+            }
+            _ => {
+                write!(out, "\n{:left$}{word}", "")?;
+                at = left;
+            }
+        }
+        at += word.width();
+    }
+    Ok(at)
 }
 
 #[cfg(test)]
@@ -146,5 +176,15 @@ mod tests {
         let mut text = Vec::new();
         sentence(&Page { width: None, ..PAGE }, &mut text, 0, &long).unwrap();
         assert_eq!(String::from_utf8(text).unwrap(), format!("{long}\n"));
+    }
+
+    #[test]
+    fn prose_goes_on_below_itself() {
+        let row = |cell: &str, prose: &str| (cell.to_owned(), prose.to_owned());
+        let rows = [row("größe", "short"), row("x", "many words that have no room in forty columns")];
+        let mut text = Vec::new();
+        columns_and_prose(&PAGE, &mut text, &rows).unwrap();
+        let expected = "größe  short\nx      many words that have no room in\n       forty columns\n";
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
     }
 }

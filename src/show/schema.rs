@@ -2,15 +2,15 @@
 
 use std::io::{self, Write};
 
-use super::page::columns;
+use super::page::columns_and_prose;
 use super::{Page, Show, harmless_json};
 use crate::view::schema::{KindList, KindSchema};
 
 impl Show for KindList {
-    fn table(&self, _page: &Page, out: &mut dyn Write) -> io::Result<()> {
-        let mut rows = vec![vec!["KIND".to_owned(), "PRINTED BY".to_owned()]];
-        rows.extend(self.items.iter().map(|item| vec![item.name.clone(), item.printed_by.clone()]));
-        columns(out, 0, &rows)
+    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        let mut rows = vec![("KIND".to_owned(), "PRINTED BY".to_owned())];
+        rows.extend(self.items.iter().map(|item| (item.name.clone(), item.printed_by.clone())));
+        columns_and_prose(page, out, &rows)
     }
 
     fn names(&self) -> Vec<String> {

@@ -5,11 +5,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_input;
 mod formats;
 mod help;
 mod logs;
+mod ordinary;
 mod schema;
 mod streams;
+mod terminal;
 mod usage;
 
 use support::podnet::Podnet;
