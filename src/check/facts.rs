@@ -1,8 +1,9 @@
 //! What the rules look at: the node, with its namespaces in their order and every pair's other end.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::link::Link;
 use crate::model::netns::{Inode, NetnsState};
@@ -67,6 +68,47 @@ impl<'a> Facts<'a> {
             }
             None => Some(format!("{name} was not asked")),
         }
+    }
+}
+
+impl Facts<'_> {
+    /// As [`Facts::silent`], of a source whose answer is missing.
+    pub fn why_silent(&self, name: &str) -> String {
+        self.silent(name).unwrap_or_else(|| format!("{name} told nothing"))
+    }
+
+    /// Why no container is known to be gone: no runtime answered, or one of them failed.
+    pub fn no_runtime(&self) -> Option<String> {
+        let runtimes = ["docker", "podman", "podman storage", "containerd", "cri"];
+        let asked = || self.node.sources.iter().filter(|source| runtimes.contains(&source.name.as_str()));
+        let failed = asked().find(|source| source.status == Status::Failed);
+        if let Some(source) = failed {
+            return Some(format!("{} failed: {}", source.name, source.detail.clone().unwrap_or_default()));
+        }
+        let answered = asked().any(|source| source.status == Status::Present);
+        (!answered).then(|| "no container runtime answered".to_owned())
+    }
+
+    /// Every address that an interface of any namespace has.
+    pub fn addresses_in_use(&self) -> BTreeSet<IpAddr> {
+        let links = self.node.namespaces.iter().flat_map(|state| &state.links);
+        links.flat_map(|link| &link.addresses).map(|address| address.address).collect()
+    }
+
+    /// Whether a container runs, by a runtime or by its processes; a sandbox counts as long as it is listed.
+    pub fn knows_container(&self, id: &str) -> bool {
+        self.node.workloads.iter().any(|workload| {
+            let sandbox = workload.pod.as_ref().and_then(|pod| pod.sandbox_id.as_deref());
+            workload.id.as_deref() == Some(id) || sandbox == Some(id)
+        })
+    }
+
+    /// What was just made, or is just going away, is in somebody's hands; what is of unknown age may be.
+    pub fn is_old(&self, since: Option<Timestamp>) -> bool {
+        /// As many times the grace that a new pod gets.
+        const PATIENCE: i32 = 6;
+        let now = self.node.collected_at;
+        since.is_some_and(|since| now.duration_since(since) >= self.grace.saturating_mul(PATIENCE))
     }
 }
 

@@ -7,11 +7,8 @@ use super::hit::Hit;
 use super::paste::word;
 use super::pod::Pod;
 use super::rule::{Need, Rule, Run, Severity};
-use crate::model::netns::{Holder, HolderKind, Netns, NetnsState};
+use crate::model::netns::{Holder, HolderKind, NetnsState};
 use crate::model::workload::{Role, State, Workload};
-
-/// Nothing is called left over before as many times the grace that a new pod gets.
-const PATIENCE: i32 = 6;
 
 pub static LEAKED_MOUNT: Rule = Rule {
     code: "PN-NS-001",
@@ -32,7 +29,7 @@ fn leaked_mount(facts: &Facts<'_>, pods: &[Pod<'_>]) -> Vec<Hit> {
             pod.state.netns.paths.iter().find(|path| made_by(path).is_some_and(|runtime| answered(facts, runtime)))?;
         let known = facts.node.workloads.iter().any(|workload| belongs(workload, pod.state));
         let empty = pod.has_no_process() && pod.workloads.is_empty();
-        (empty && !known && is_old(facts, &pod.state.netns)).then(|| {
+        (empty && !known && facts.is_old(pod.state.netns.since)).then(|| {
             let interfaces: Vec<&str> = pod.state.links.iter().map(|link| link.name.as_str()).collect();
             let path_word = word(path);
             Hit::new()
@@ -70,12 +67,6 @@ fn belongs(workload: &Workload, state: &NetnsState) -> bool {
         state.netns.paths.iter().any(|own| own == path)
     });
     by_path || workload.netns == Some(state.netns.inode)
-}
-
-/// What was just made, or is just going away, is in somebody's hands.
-fn is_old(facts: &Facts<'_>, netns: &Netns) -> bool {
-    let now = facts.node.collected_at;
-    netns.since.is_some_and(|since| now.duration_since(since) >= facts.grace.saturating_mul(PATIENCE))
 }
 
 pub static PATH_GONE: Rule = Rule {
@@ -261,7 +252,7 @@ fn sandbox_gone(pod: &Pod<'_>) -> Vec<Hit> {
     let Some(sandbox) = pod.workloads.iter().find(over) else { return Vec::new() };
     let connected = pod.ends.iter().any(|end| end.link.addresses.iter().any(|address| address.scope == "global"));
     let alive = pod.workloads.iter().any(|workload| workload.state == State::Running);
-    if alive || !connected || !is_old(pod.facts, &pod.state.netns) {
+    if alive || !connected || !pod.facts.is_old(pod.state.netns.since) {
         return Vec::new();
     }
     let id = sandbox.id.clone().unwrap_or_default();

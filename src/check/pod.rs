@@ -246,7 +246,15 @@ impl<'a> Pod<'a> {
             Need::Rules => of("rules"),
             Need::Neighbours => of("neighbours"),
             Need::Sysctls => sides().any(|state| state.sysctls.is_none()).then(|| "sysctls were not read".to_owned()),
-            Need::Host | Need::Processes | Need::Everyone | Need::Earlier => None,
+            Need::Sockets => sides().next().and_then(|state| {
+                let unread = ["sockets", "tcp", "udp"].iter().find_map(|table| state.unread_table(table));
+                let never = state.sockets.is_none().then_some("sockets were not read");
+                unread.or(never).map(str::to_owned)
+            }),
+            Need::Programs => ["qdiscs", "tc filters", "BPF programs by tcx and netkit"].iter().find_map(|table| of(table)),
+            Need::Firewall => of("firewall"),
+            // Of the whole node.
+            _ => None,
         }
     }
 }
@@ -261,6 +269,10 @@ pub struct WayOut<'p, 'a> {
 /// Whether a namespace has a way to the rest of the world.
 pub fn leads_on(state: &NetnsState, family: Family) -> bool {
     fib::way(state, Flow::to(far_away(family))).leads().is_some()
+}
+
+pub fn family_of(net: &ipnet::IpNet) -> Family {
+    Family::of(&net.addr())
 }
 
 /// An address that nobody has (RFC 5737, RFC 3849): what leads there leads anywhere.

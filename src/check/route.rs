@@ -172,7 +172,7 @@ fn is_right(far: Far<'_>, device: Option<u32>) -> bool {
 }
 
 /// Cilium delivers by its own program, whatever the node's tables say; so does a netkit pair's.
-fn is_delivered_by_a_program(far: Far<'_>) -> bool {
+pub(super) fn is_delivered_by_a_program(far: Far<'_>) -> bool {
     let ciliums = |name: &String| name.starts_with("cil_") || name.contains("from-container");
     far.link.kind == "netkit" || far.link.programs.iter().any(|program| program.name.as_ref().is_some_and(ciliums))
 }

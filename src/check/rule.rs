@@ -101,6 +101,29 @@ pub enum Need {
     Everyone,
     /// A second look, some time later.
     Earlier,
+    /// libcni's cache.
+    Attachments,
+    /// The CNI configurations.
+    Networks,
+    /// A runtime that answered: without that no container is known to be gone.
+    Runtimes,
+    /// resolv.conf and hosts, as processes see them.
+    Names,
+    Sockets,
+    /// The packet filter.
+    Firewall,
+    /// The address stores.
+    Stores,
+    /// The Cilium agent's own answers.
+    Agent,
+    /// Cilium's endpoints, by whoever knows them.
+    Endpoints,
+    /// Cilium's pinned maps.
+    Datapath,
+    /// BPF programs on interfaces.
+    Programs,
+    /// The API server.
+    Kubernetes,
 }
 
 /// `PN-LINK-003` → `link`.

@@ -17,6 +17,7 @@ pub async fn judgeable(options: &Options) -> Node {
     add_attachments(&mut node);
     add_address_stores(&mut node);
     add_networks(&mut node);
+    cni::evidence::add_ranges(&mut node);
     node
 }
 

@@ -1,14 +1,21 @@
 //! What the CNI wrote down, as plain data to look at beside what the kernel shows.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::cache::{Cache, Cached, Entry};
 use super::config_dir::{File, Pick, Standing, look, readers};
+use super::netconf::{Network, Plugin};
 use super::result::AddResult;
 use crate::collect::kernel::problem::chain;
+use crate::model::address_store::AddressRange;
 use crate::model::attachment::{AttachedAddress, AttachedInterface, AttachedRoute, Attachment};
+use crate::model::node::Node;
 use crate::model::network::{self, NetworkFile, NetworkReader};
 use crate::model::source::Answer;
 use crate::model::workload::Pod;
@@ -46,6 +53,7 @@ fn fill(attachment: &mut Attachment, cached: &Cached) {
     if let Some(Ok(network)) = cached.network_then() {
         attachment.plugins = network.plugins.iter().map(|plugin| plugin.kind.clone()).collect();
         attachment.ipam = network.plugins.iter().find_map(|plugin| plugin.ipam()).map(str::to_owned);
+        attachment.ranges = ranges(&network);
     }
     match cached.add_result() {
         Ok(result) => told(attachment, &result.unwrap_or_default()),
@@ -93,6 +101,57 @@ fn pod(cached: &Cached) -> Option<Pod> {
     })
 }
 
+/// What host-local is told to give addresses from: sets of ranges, or a single one as it was written at first.
+fn ranges(network: &Network) -> Vec<AddressRange> {
+    let ipam = |plugin: &Plugin| plugin.object.get("ipam").filter(|_| plugin.ipam() == Some("host-local")).cloned();
+    let sets = |ipam: Value| {
+        let single = ipam.get("subnet").is_some().then(|| ipam.clone());
+        let several = ipam.get("ranges").and_then(Value::as_array).cloned().unwrap_or_default();
+        let several = several.into_iter().flat_map(|set| set.as_array().cloned().unwrap_or_default());
+        single.into_iter().chain(several).collect::<Vec<_>>()
+    };
+    network.plugins.iter().filter_map(ipam).flat_map(sets).filter_map(|value| range(&value)).collect()
+}
+
+/// Without bounds of its own a range is all that hosts may have, and its gateway the first of that.
+fn range(value: &Value) -> Option<AddressRange> {
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    let address = |key: &str| text(key).and_then(|text| text.parse::<IpAddr>().ok());
+    let subnet: IpNet = text("subnet")?.parse().ok()?;
+    let (network, last) = (subnet.network(), subnet.broadcast());
+    let step = |address: IpAddr, up: bool| match address {
+        IpAddr::V4(v4) => IpAddr::from(if up { u32::from(v4).saturating_add(1) } else { u32::from(v4).saturating_sub(1) }.to_be_bytes()),
+        IpAddr::V6(v6) => IpAddr::from((if up { u128::from(v6).saturating_add(1) } else { u128::from(v6) }).to_be_bytes()),
+    };
+    Some(AddressRange {
+        subnet,
+        first: address("rangeStart").unwrap_or_else(|| step(network, true)),
+        last: address("rangeEnd").unwrap_or_else(|| step(last, false)),
+        gateway: Some(address("gateway").unwrap_or_else(|| step(network, true))),
+    })
+}
+
+/// Tells the networks of host-local's stores, of which their files say only the name, what they give addresses from.
+pub fn add_ranges(node: &mut Node) {
+    let files = node.networks.iter().flatten().flat_map(|reader| &reader.files);
+    let by_file = files.filter_map(|file| Some((file.network.clone()?, file.ranges.clone())));
+    let attachments = node.attachments.iter().flatten();
+    let by_attachment = attachments.map(|attachment| (attachment.network.clone(), attachment.ranges.clone()));
+    let known: BTreeMap<String, Vec<AddressRange>> =
+        by_attachment.chain(by_file).filter(|(_, ranges)| !ranges.is_empty()).collect();
+    let networks = node.address_stores.iter_mut().flat_map(|store| &mut store.networks);
+    for network in networks.filter(|network| network.subnets.is_empty()) {
+        let Some(ranges) = known.get(&network.name) else { continue };
+        let size = |ipv4: bool| {
+            let own = ranges.iter().filter(|range| range.first.is_ipv4() == ipv4);
+            own.map(AddressRange::size).reduce(u64::saturating_add)
+        };
+        network.subnets = ranges.iter().map(|range| range.subnet).collect();
+        (network.size_ipv4, network.size_ipv6) = (size(true), size(false));
+        network.ranges.clone_from(ranges);
+    }
+}
+
 /// What the runtimes that are configured below `root`, `/` on a node, make of their directories of networks.
 pub fn networks(root: &Path) -> Vec<NetworkReader> {
     readers(root).into_iter().map(network_reader).collect()
@@ -133,6 +192,7 @@ fn network_file(file: &File) -> NetworkFile {
         network: network.map(|network| network.name.clone()),
         plugins: network.into_iter().flat_map(|network| &network.plugins).map(|plugin| plugin.kind.clone()).collect(),
         missing: file.missing.clone(),
+        ranges: network.map(ranges).unwrap_or_default(),
         standing,
         because_of: because_of.map(|path| path.to_string_lossy().into_owned()),
         problem: file.network.as_ref().err().map(|invalid| chain(invalid)),

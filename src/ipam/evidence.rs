@@ -9,6 +9,7 @@ use super::reader::{self, Listing, Reservation};
 use super::{Error, Store};
 use crate::collect::kernel::problem::chain;
 use crate::collect::log;
+use crate::model::address::Family;
 use crate::model::address_store::{AddressStore, StoredAddress, StoredNetwork};
 use crate::model::source::{Asked, Status};
 
@@ -54,7 +55,13 @@ pub fn own(root: &Path) -> Result<Option<AddressStore>, Error> {
     let store = Store::open(root);
     let pools = store.pools()?.into_iter().map(|pool| {
         let subnets = pool.subnets.iter().map(|subnet| subnet.cidr).collect();
-        StoredNetwork { subnets, ..network(pool.name.clone(), store.listing(&pool.name)) }
+        let size = |family| Some(pool.size(family) as u64).filter(|size| *size > 0);
+        StoredNetwork {
+            subnets,
+            size_ipv4: size(Family::Ipv4),
+            size_ipv6: size(Family::Ipv6),
+            ..network(pool.name.clone(), store.listing(&pool.name))
+        }
     });
     let networks = pools.collect();
     Ok(Some(AddressStore { kind: "podnet".to_owned(), directory: directory.to_string_lossy().into_owned(), networks }))

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::address::Family;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AddressStore {
@@ -26,9 +28,58 @@ pub struct StoredNetwork {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub subnets: Vec<IpNet>,
+    /// Which addresses of those, where not all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<AddressRange>,
+    /// How many it can give out, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_ipv4: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_ipv6: Option<u64>,
     pub held: Vec<StoredAddress>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
+}
+
+/// What an address plugin may give out of a subnet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AddressRange {
+    #[schemars(with = "String")]
+    pub subnet: IpNet,
+    pub first: IpAddr,
+    pub last: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
+}
+
+impl AddressRange {
+    pub fn contains(&self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.first.is_ipv4() && self.first <= address && address <= self.last
+    }
+
+    /// Without the gateway, which is never given out.
+    pub fn size(&self) -> u64 {
+        let number = |address: IpAddr| match address {
+            IpAddr::V4(address) => u128::from(u32::from(address)),
+            IpAddr::V6(address) => u128::from(address),
+        };
+        let all = number(self.last).saturating_sub(number(self.first)).saturating_add(1);
+        let gateway = self.gateway.is_some_and(|gateway| self.contains(gateway));
+        u64::try_from(all.saturating_sub(u128::from(gateway))).unwrap_or(u64::MAX)
+    }
+}
+
+impl StoredNetwork {
+    /// How many addresses of a family are held, and how many there are.
+    pub fn fill(&self, family: Family) -> (u64, Option<u64>) {
+        let held = self.held.iter().filter(|held| Family::of(&held.address) == family).count() as u64;
+        let size = match family {
+            Family::Ipv4 => self.size_ipv4,
+            Family::Ipv6 => self.size_ipv6,
+        };
+        (held, size)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::address_store::AddressRange;
 use super::mac::Mac;
 use super::workload::Pod;
 
@@ -35,6 +36,9 @@ pub struct Attachment {
     /// The type of the address plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ipam: Option<String>,
+    /// What that gives addresses from, where its configuration says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<AddressRange>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<AttachedInterface>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -60,9 +60,9 @@ pub struct FilterRule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Match {
-    /// iifname, oifname, saddr, daddr, mark, protocol; or the name of one that was not decoded.
+    /// iifname, oifname, saddr, daddr, ctstate, mark, protocol; or the name of one that was not decoded.
     pub what: String,
-    /// Text of a name (a `*` at its end stands for the rest), an address or a prefix; empty where not decoded.
+    /// Text of a name (a `*` at its end stands for the rest), an address or a prefix, states with commas; empty where not decoded.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub value: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

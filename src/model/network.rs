@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::address_store::AddressRange;
+
 /// One that reads a directory of configurations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -41,6 +43,9 @@ pub struct NetworkFile {
     /// Those of them, and of their address plugins, that are in none of the directories.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// What its address plugin gives addresses from, where the file says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<AddressRange>,
     pub standing: Standing,
     /// The file that decides its standing, where another one does.
     #[serde(skip_serializing_if = "Option::is_none")]

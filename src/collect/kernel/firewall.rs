@@ -51,8 +51,10 @@ mod attribute {
     pub const VERDICT_CODE: u16 = 1;
     pub const VERDICT_CHAIN: u16 = 2;
     pub const COUNTER_PACKETS: u16 = 2;
+    pub const CT_KEY: u16 = 2;
     /// Of the extensions that iptables brings along (`match`, `target`).
     pub const EXTENSION_NAME: u16 = 1;
+    pub const EXTENSION_INFO: u16 = 3;
 }
 use attribute as a;
 
@@ -242,7 +244,14 @@ fn expressions(list: &[u8]) -> FilterRule {
                 rule.verdict = field(a::IMMEDIATE_DATA).and_then(verdict).or(rule.verdict.take());
             }
             "counter" => rule.packets = field(a::COUNTER_PACKETS).and_then(be64),
-            "match" => rule.matches.push(undecoded(&field(a::EXTENSION_NAME).map(text).unwrap_or_default())),
+            // 0 is NFT_CT_STATE.
+            "ct" if field(a::CT_KEY).and_then(be32) == Some(0) => {
+                loaded = Some(Loaded { what: "ctstate".to_owned(), mask: None });
+            }
+            "match" => {
+                let name = field(a::EXTENSION_NAME).map(text).unwrap_or_default();
+                rule.matches.extend(extension(&name, field(a::EXTENSION_INFO).unwrap_or_default()));
+            }
             "target" => rule.verdict = field(a::EXTENSION_NAME).map(text),
             "reject" | "masq" | "nat" | "redir" | "queue" | "tproxy" | "fwd" => rule.verdict = Some(name),
             // They mark, write or count, and decide nothing.
@@ -255,6 +264,33 @@ fn expressions(list: &[u8]) -> FilterRule {
         }
     }
     rule
+}
+
+/// A condition that iptables brings along. A comment is none.
+fn extension(name: &str, info: &[u8]) -> Option<Match> {
+    match name {
+        "comment" => None,
+        "conntrack" => Some(conntrack(info).unwrap_or_else(|| undecoded(name))),
+        other => Some(undecoded(other)),
+    }
+}
+
+/// `struct xt_conntrack_mtinfo2` and 3: behind addresses, times and ports stand what is compared, what of that is
+/// negated, and the states.
+fn conntrack(info: &[u8]) -> Option<Match> {
+    const COMPARES_STATE: u16 = 1;
+    let at = |place: usize| info.get(place..place + 2)?.try_into().ok().map(u16::from_ne_bytes);
+    let (compared, negated, states) = (at(146)?, at(148)?, at(150)?);
+    let only_state = compared == COMPARES_STATE;
+    let value = states_in(u32::from(states));
+    only_state.then(|| Match { what: "ctstate".to_owned(), value, negated: negated & COMPARES_STATE != 0 })
+}
+
+/// `NF_CT_STATE_BIT`, the same in nf_tables and in iptables.
+fn states_in(bits: u32) -> String {
+    const STATES: [(u32, &str); 5] = [(1, "invalid"), (2, "established"), (4, "related"), (8, "new"), (64, "untracked")];
+    let words: Vec<&str> = STATES.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, word)| *word).collect();
+    words.join(",")
 }
 
 fn undecoded(what: &str) -> Match {
@@ -288,6 +324,11 @@ fn payload_field(base: u32, offset: u32, length: u32) -> Loaded {
 fn compared(loaded: Loaded, operator: u32, value: &[u8]) -> Match {
     const EQUAL: u32 = 0;
     const UNEQUAL: u32 = 1;
+    // «State and mask is not 0»: one of those in the mask.
+    if let ("ctstate", Some(mask), UNEQUAL) = (loaded.what.as_str(), &loaded.mask, operator) {
+        let bits = mask.get(..4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_ne_bytes);
+        return Match { what: loaded.what, value: states_in(bits), negated: false };
+    }
     if operator > UNEQUAL {
         return undecoded(&loaded.what);
     }
@@ -411,7 +452,7 @@ mod tests {
         assert_eq!(rules[0], "iifname eth0, !oifname lxc* → accept");
         assert!(rules[1].ends_with("saddr 10.0.0.0/8, daddr 10.1.2.3/32 → drop"), "{rules:#?}");
         assert!(rules[2].ends_with("saddr fd00::/20 → jump c"), "{rules:#?}");
-        assert!(rules[3].starts_with("ct ") && rules[3].ends_with("→ accept"), "{rules:#?}");
+        assert_eq!(rules[3], "ctstate established → accept");
         assert_eq!((rules[4].as_str(), forward.rules[4].packets), (" → –", Some(7)));
         assert_eq!(forward.jumps, ["c"]);
         assert_eq!(chain(&firewall, "c").rules.len(), 1, "filtering leads there");
@@ -426,6 +467,7 @@ mod tests {
             run("iptables", &["-N", "DOCKER-USER"]);
             run("iptables", &["-A", "FORWARD", "-j", "DOCKER-USER"]);
             run("iptables", &["-A", "FORWARD", "-i", "docker0", "!", "-o", "docker0", "-j", "ACCEPT"]);
+            run("iptables", &["-A", "FORWARD", "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-m", "comment", "--comment", "x", "-j", "ACCEPT"]);
             run("iptables", &["-A", "FORWARD", "-o", "cali+", "-m", "mark", "--mark", "1", "-j", "ACCEPT"]);
             read(&mut Vec::new()).unwrap()
         }) else {
@@ -436,7 +478,8 @@ mod tests {
         let rules: Vec<String> = forward.rules.iter().map(shown).collect();
         assert_eq!(rules[0], " → jump DOCKER-USER");
         assert_eq!(rules[1], "iifname docker0, !oifname docker0 → accept");
-        assert!(rules[2].starts_with("oifname cali*, ") && rules[2].ends_with("mark  → accept"), "{rules:#?}");
+        assert_eq!(rules[2], "ctstate established,related → accept");
+        assert!(rules[3].starts_with("oifname cali*, ") && rules[3].ends_with("mark  → accept"), "{rules:#?}");
         assert_eq!(firewall.legacy_tables, Vec::<String>::new());
     }
 

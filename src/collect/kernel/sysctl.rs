@@ -8,7 +8,7 @@ use super::devconf::Devconf;
 use crate::model::sysctl::{Fill, Sysctls};
 
 const ROOT: &str = "/proc/sys/net";
-const ONCE: [&str; 7] = [
+const ONCE: [&str; 8] = [
     "ipv4/ip_forward",
     "ipv4/ip_nonlocal_bind",
     "ipv4/fib_multipath_use_neigh",
@@ -16,6 +16,7 @@ const ONCE: [&str; 7] = [
     "ipv4/ip_unprivileged_port_start",
     "ipv4/ping_group_range",
     "ipv4/ip_local_port_range",
+    "bridge/bridge-nf-call-iptables",
 ];
 const IPV4_OF_INTERFACE: [&str; 9] = [
     "forwarding",
