@@ -1,7 +1,7 @@
 //! All rules there are.
 
 use super::rule::Rule;
-use super::{address, link, mtu, neighbour, netns, route, sysctl};
+use super::{address, cni, dns, firewall, ipam, link, mtu, neighbour, netns, route, socket, sysctl};
 
 /// By family and number. A new rule is one line here.
 pub static RULES: &[&Rule] = &[
@@ -67,6 +67,42 @@ pub static RULES: &[&Rule] = &[
     &netns::JOINED_A_DEAD_ONE,
     &netns::SANDBOX_GONE,
     &netns::TWO_SANDBOXES,
+    &cni::ADDRESS_LOST,
+    &cni::ADDRESS_ADDED,
+    &cni::ROUTE_LOST,
+    &cni::MTU_CHANGED,
+    &cni::MAC_CHANGED,
+    &cni::OTHER_HOST_END,
+    &cni::CONFIGURATION_DAMAGED,
+    &cni::NO_CONFIGURATION,
+    &cni::PLUGIN_MISSING,
+    &cni::SHADOWED,
+    &cni::WRONG_ORDER,
+    &cni::CACHE_DAMAGED,
+    &cni::STALE_ATTACHMENT,
+    &cni::NOT_ON_RECORD,
+    &ipam::LEAKED,
+    &ipam::NOT_HELD,
+    &ipam::HELD_BY_ANOTHER,
+    &ipam::HELD_TWICE,
+    &ipam::DAMAGED,
+    &ipam::OUT_OF_RANGE,
+    &ipam::FILLING,
+    &ipam::FULL,
+    &ipam::STRANGER,
+    &dns::UNREACHABLE,
+    &dns::PARTLY_UNREACHABLE,
+    &dns::NOBODY_LISTENS,
+    &dns::NO_NAMESERVER,
+    &dns::TOO_MANY,
+    &dns::LONG_SEARCH,
+    &socket::NOBODY,
+    &socket::LOOPBACK_ONLY,
+    &socket::QUEUE_FULL,
+    &firewall::POLICY_DROPS,
+    &firewall::RULE_DROPS,
+    &firewall::ORPHANED,
+    &firewall::BRIDGE_UNFILTERED,
 ];
 
 /// The rule of a code, in any case.

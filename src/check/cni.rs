@@ -36,9 +36,10 @@ fn address_lost(pod: &Pod<'_>) -> Vec<Hit> {
     }
     let own: Vec<IpAddr> =
         pod.state.links.iter().flat_map(|link| &link.addresses).map(|address| address.address).collect();
-    let given = pod.attachments.iter().flat_map(|attachment| {
-        attachment.addresses.iter().map(move |address| (attachment, address))
-    });
+    let given = pod
+        .attachments
+        .iter()
+        .flat_map(|attachment| attachment.addresses.iter().map(move |address| (attachment, address)));
     let lost = given.filter(|(_, given)| !own.contains(&given.address.addr()));
     lost.map(|(attachment, given)| {
         let add = format!("ip addr add {} dev {}", given.address, word(&attachment.ifname));
@@ -104,7 +105,15 @@ pub static ROUTE_LOST: Rule = Rule {
     confirm: "podnet exec POD -- ip route, beside podnet inspect POD under CNI",
     fix: "add it again in the pod, or make the pod anew",
     needs: &[Need::Attachments, Need::Routes],
-    follows: &["PN-ROUTE-002", "PN-ROUTE-021", "PN-LINK-004", "PN-LINK-010", "PN-LINK-019", "PN-ADDR-001", "PN-SYS-006"],
+    follows: &[
+        "PN-ROUTE-002",
+        "PN-ROUTE-021",
+        "PN-LINK-004",
+        "PN-LINK-010",
+        "PN-LINK-019",
+        "PN-ADDR-001",
+        "PN-SYS-006",
+    ],
     run: Run::Pod(route_lost),
 };
 
@@ -113,9 +122,8 @@ fn route_lost(pod: &Pod<'_>) -> Vec<Hit> {
         pod.state.routes.iter().any(|route| route.destination == destination.trunc() && route.kind == "unicast")
     };
     // The way out is judged for itself.
-    let promised = pod.attachments.iter().flat_map(|attachment| {
-        attachment.routes.iter().map(move |route| (attachment, route))
-    });
+    let promised =
+        pod.attachments.iter().flat_map(|attachment| attachment.routes.iter().map(move |route| (attachment, route)));
     let lost = promised.filter(|(_, route)| route.destination.prefix_len() > 0 && !here(route.destination));
     lost.map(|(attachment, route)| {
         let via = route.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
@@ -207,11 +215,14 @@ fn other_host_end(pod: &Pod<'_>) -> Vec<Hit> {
         let far = end.pair().filter(|far| far.state.netns.is_host)?;
         let proven = end.peer.as_ref().is_some_and(|peer| peer.verdict == Verdict::Confirmed);
         let names: Vec<&str> = attachment.on_host().map(|interface| interface.name.as_str()).collect();
-        let known = far.link.alternative_names.iter().chain([&far.link.name]).any(|name| names.contains(&name.as_str()));
+        let known =
+            far.link.alternative_names.iter().chain([&far.link.name]).any(|name| names.contains(&name.as_str()));
         (proven && !names.is_empty() && !known).then(|| {
-            shown(pod, end.link)
-                .saw("its other end", super::link::far_named(far), "kernel")
-                .saw("made by ADD on the host", names.join(", "), CACHE)
+            shown(pod, end.link).saw("its other end", super::link::far_named(far), "kernel").saw(
+                "made by ADD on the host",
+                names.join(", "),
+                CACHE,
+            )
         })
     };
     pod.attachments.iter().filter_map(hit).collect()
@@ -236,7 +247,9 @@ fn configuration_damaged(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
     damaged
         .map(|file| {
             let away = format!("mv {0} {0}.damaged", word(&file.path));
-            Hit::new().saw(file.path.clone(), file.problem.clone().unwrap_or_default(), "CNI configuration").command(away)
+            Hit::new()
+                .saw(file.path.clone(), file.problem.clone().unwrap_or_default(), "CNI configuration")
+                .command(away)
         })
         .collect()
 }
@@ -287,11 +300,17 @@ pub static PLUGIN_MISSING: Rule = Rule {
 
 fn plugin_missing(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
     let hit = |reader: &NetworkReader| {
-        let file = reader.picked().filter(|file| !file.missing.is_empty())?;
+        let file = reader.picked().filter(|file| !file.missing.is_empty() || !file.not_executable.is_empty())?;
+        let listed = |names: &[String]| (!names.is_empty()).then(|| names.join(", "));
         Some(
             Hit::new()
-                .saw("network", format!("{} in {}", file.network.clone().unwrap_or_default(), file.path), "CNI configuration")
-                .saw("its plugins that are missing", file.missing.join(", "), "CNI configuration")
+                .saw(
+                    "network",
+                    format!("{} in {}", file.network.clone().unwrap_or_default(), file.path),
+                    "CNI configuration",
+                )
+                .saw_if("its plugins that are missing", listed(&file.missing), "CNI configuration")
+                .saw_if("without the right to be executed", listed(&file.not_executable), "CNI configuration")
                 .saw("looked for in", reader.plugin_directories.join(", "), "CNI configuration"),
         )
     };
@@ -318,9 +337,11 @@ fn shadowed(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
         let behind = reader.files.iter().filter(|file| file.standing == Standing::Shadowed && !is_podmans(file));
         let behind: Vec<&str> = behind.map(|file| file.path.as_str()).collect();
         (!behind.is_empty()).then(|| {
-            Hit::new()
-                .saw("in force", picked.path.clone(), "CNI configuration")
-                .saw("shadowed", behind.join(", "), "CNI configuration")
+            Hit::new().saw("in force", picked.path.clone(), "CNI configuration").saw(
+                "shadowed",
+                behind.join(", "),
+                "CNI configuration",
+            )
         })
     };
     readers(facts).filter_map(hit).collect()
@@ -354,7 +375,8 @@ fn wrong_order(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
 
 /// Of a machine that runs pods; elsewhere an empty directory is nobody's fault.
 fn readers<'a>(facts: &'a Facts<'a>) -> impl Iterator<Item = &'a NetworkReader> {
-    let runs_pods = facts.node.workloads.iter().any(|workload| workload.pod.is_some());
+    let by_runtime = facts.node.workloads.iter().any(|workload| workload.pod.is_some());
+    let runs_pods = by_runtime || facts.node.attachments.iter().flatten().any(|attachment| attachment.pod.is_some());
     facts.node.networks.iter().flatten().filter(move |_| runs_pods)
 }
 
@@ -372,10 +394,15 @@ pub static CACHE_DAMAGED: Rule = Rule {
 };
 
 fn cache_damaged(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
-    let damaged = facts.node.attachments.iter().flatten().filter_map(|attachment| {
-        attachment.problem.as_ref().map(|problem| (attachment, problem))
-    });
-    damaged.map(|(attachment, problem)| Hit::new().thing(attachment.file.clone()).saw("problem", problem.clone(), CACHE)).collect()
+    let damaged = facts
+        .node
+        .attachments
+        .iter()
+        .flatten()
+        .filter_map(|attachment| attachment.problem.as_ref().map(|problem| (attachment, problem)));
+    damaged
+        .map(|(attachment, problem)| Hit::new().thing(attachment.file.clone()).saw("problem", problem.clone(), CACHE))
+        .collect()
 }
 
 pub static STALE_ATTACHMENT: Rule = Rule {
@@ -397,7 +424,10 @@ fn stale_attachment(facts: &Facts<'_>, pods: &[Pod<'_>]) -> Vec<Hit> {
         held || facts.knows_container(&attachment.container_id)
     };
     let stale = facts.node.attachments.iter().flatten().filter(|attachment| {
-        attachment.problem.is_none() && !attachment.is_loopback() && !alive(attachment) && facts.is_old(attachment.since)
+        attachment.problem.is_none()
+            && !attachment.is_loopback()
+            && !alive(attachment)
+            && facts.is_old(attachment.since)
     });
     stale
         .map(|attachment| {
@@ -436,5 +466,9 @@ fn not_on_record(pod: &Pod<'_>) -> Vec<Hit> {
         return Vec::new();
     };
     let id = sandbox.id.clone().unwrap_or_default();
-    vec![Hit::new().saw("sandbox", id, sandbox.runtime.as_deref().unwrap_or("runtime")).saw("attachments of it", "none", CACHE)]
+    vec![Hit::new().saw("sandbox", id, sandbox.runtime.as_deref().unwrap_or("runtime")).saw(
+        "attachments of it",
+        "none",
+        CACHE,
+    )]
 }

@@ -29,7 +29,14 @@ pub static UNREACHABLE: Rule = Rule {
 
 /// Faults after which nothing is reachable.
 const DEAD: &[&str] = &[
-    "PN-ROUTE-002", "PN-ROUTE-018", "PN-ROUTE-021", "PN-LINK-004", "PN-LINK-019", "PN-ADDR-001", "PN-SYS-006", "PN-LINK-010",
+    "PN-ROUTE-002",
+    "PN-ROUTE-018",
+    "PN-ROUTE-021",
+    "PN-LINK-004",
+    "PN-LINK-019",
+    "PN-ADDR-001",
+    "PN-SYS-006",
+    "PN-LINK-010",
 ];
 
 fn unreachable(pod: &Pod<'_>) -> Vec<Hit> {
@@ -70,12 +77,15 @@ fn unreachable_of(pod: &Pod<'_>, dns: &Dns) -> (Vec<IpAddr>, usize) {
     let leads = |address: &IpAddr| {
         let Some(route) = fib::way(pod.state, Flow::to(*address)).leads() else { return false };
         // One more step is known: what the node itself refuses.
-        let far = route.next_hops.first().and_then(|hop| hop.ifindex).and_then(|ifindex| {
-            pod.ends.iter().find(|end| end.link.ifindex == ifindex)?.pair()
-        });
+        let far = route
+            .next_hops
+            .first()
+            .and_then(|hop| hop.ifindex)
+            .and_then(|ifindex| pod.ends.iter().find(|end| end.link.ifindex == ifindex)?.pair());
         far.filter(|far| far.state.netns.is_host).is_none_or(|far| match fib::way(far.state, Flow::to(*address)) {
             fib::Way::Route { route, .. } => {
-                !matches!(route.kind.as_str(), "blackhole" | "unreachable" | "prohibit") || route.metric == Some(u32::MAX)
+                !matches!(route.kind.as_str(), "blackhole" | "unreachable" | "prohibit")
+                    || route.metric == Some(u32::MAX)
             }
             fib::Way::Refused { .. } => false,
             fib::Way::Nowhere => true,
@@ -181,12 +191,11 @@ fn long_search(pod: &Pod<'_>) -> Vec<Hit> {
         return Vec::new();
     }
     let questions = (dns.search.len() + 1) * 2;
-    vec![
-        Hit::new()
-            .saw("search", dns.search.join(" "), RESOLV)
-            .saw("ndots", ndots.to_string(), RESOLV)
-            .saw("questions for one external name", questions.to_string(), workload.process.as_deref().unwrap_or(RESOLV)),
-    ]
+    vec![Hit::new().saw("search", dns.search.join(" "), RESOLV).saw("ndots", ndots.to_string(), RESOLV).saw(
+        "questions for one external name",
+        questions.to_string(),
+        workload.process.as_deref().unwrap_or(RESOLV),
+    )]
 }
 
 /// Of a container; what a process of the machine's own looks at is the machine's.

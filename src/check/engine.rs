@@ -11,6 +11,7 @@ use super::grace::too_young;
 use super::hit::Hit;
 use super::pod::{Pod, pods};
 use super::rule::{Need, Rule, Run, Severity};
+use crate::model::agent::SOURCE;
 use crate::model::netns::Inode;
 
 /// The target of what concerns all pods of the node.
@@ -129,6 +130,32 @@ impl<'r> Running<'r, '_> {
             Need::Processes => self.facts.silent("proc"),
             Need::Everyone => self.facts.not_everyone(),
             Need::Earlier => self.facts.earlier.is_none().then(|| "takes two looks: --watch".to_owned()),
+            Need::Attachments => self.facts.node.attachments.is_none().then(|| self.facts.why_silent("cni cache")),
+            Need::Networks => {
+                self.facts.node.networks.is_none().then(|| "the CNI configurations were not read".to_owned())
+            }
+            Need::Runtimes => self.facts.no_runtime(),
+            Need::Names => self.facts.node.names.is_empty().then(|| "no resolv.conf of a pod was read".to_owned()),
+            Need::Firewall => match host() {
+                Some(host) if host.firewall.is_none() => {
+                    Some(host.unread_table("firewall").unwrap_or("the packet filter was not read").to_owned())
+                }
+                _ => of_host("firewall"),
+            },
+            Need::Stores => {
+                self.facts.node.address_stores.is_empty().then(|| "no address store was found on this node".to_owned())
+            }
+            Need::Agent => self.facts.node.agent.is_none().then(|| self.facts.why_silent(SOURCE)),
+            Need::Endpoints => {
+                self.facts.node.endpoints.is_empty().then(|| "no endpoint of Cilium is known".to_owned())
+            }
+            Need::Datapath => {
+                let maps = self.facts.node.datapath.as_ref().and_then(|datapath| datapath.endpoints.as_ref());
+                maps.is_none().then(|| self.facts.why_silent("cilium maps"))
+            }
+            Need::Kubernetes => self.facts.node.kubernetes.is_none().then(|| self.facts.why_silent("kubernetes")),
+            // Asked of each pod.
+            Need::Sockets | Need::Programs => None,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::model::link::Link;
 use crate::model::netns::{Inode, NetnsState};
 use crate::model::node::Node;
 use crate::model::peer::{Peer, Peers};
-use crate::model::source::Status;
+use crate::model::source::{Asked, Status};
 
 /// A node, ready to be judged.
 pub struct Facts<'a> {
@@ -48,9 +48,9 @@ impl<'a> Facts<'a> {
         self.peers.of(inode, link)
     }
 
-    /// Why a namespace may exist that was not read.
+    /// Why somebody may be here who was not seen.
     pub fn not_everyone(&self) -> Option<String> {
-        let unseen = self.silent("proc");
+        let unseen = self.silent("proc").or_else(|| self.failed_runtime());
         if unseen.is_some() {
             return unseen;
         }
@@ -79,14 +79,19 @@ impl Facts<'_> {
 
     /// Why no container is known to be gone: no runtime answered, or one of them failed.
     pub fn no_runtime(&self) -> Option<String> {
-        let runtimes = ["docker", "podman", "podman storage", "containerd", "cri"];
-        let asked = || self.node.sources.iter().filter(|source| runtimes.contains(&source.name.as_str()));
-        let failed = asked().find(|source| source.status == Status::Failed);
-        if let Some(source) = failed {
-            return Some(format!("{} failed: {}", source.name, source.detail.clone().unwrap_or_default()));
-        }
-        let answered = asked().any(|source| source.status == Status::Present);
-        (!answered).then(|| "no container runtime answered".to_owned())
+        let answered = self.runtimes().any(|source| source.status == Status::Present);
+        self.failed_runtime().or_else(|| (!answered).then(|| "no container runtime answered".to_owned()))
+    }
+
+    /// One that is here and did not tell what it runs.
+    fn failed_runtime(&self) -> Option<String> {
+        let source = self.runtimes().find(|source| source.status == Status::Failed)?;
+        Some(format!("{} failed: {}", source.name, source.detail.clone().unwrap_or_default()))
+    }
+
+    fn runtimes(&self) -> impl Iterator<Item = &Asked> {
+        const RUNTIMES: [&str; 5] = ["docker", "podman", "podman storage", "containerd", "cri"];
+        self.node.sources.iter().filter(|source| RUNTIMES.contains(&source.name.as_str()))
     }
 
     /// Every address that an interface of any namespace has.

@@ -119,16 +119,17 @@ const JUMPED_TO: [&str; 11] = [
 fn orphaned(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
     let Some(firewall) = facts.host().and_then(|host| host.firewall.as_ref()) else { return Vec::new() };
     let beside = |chain: &Chain, other: &Chain| chain.family == other.family && chain.table == other.table;
-    let led_to = |chain: &Chain| {
-        firewall.chains.iter().any(|other| beside(chain, other) && other.jumps.iter().any(|name| *name == chain.name))
-    };
+    let led_to =
+        |chain: &Chain| firewall.chains.iter().any(|other| beside(chain, other) && other.jumps.contains(&chain.name));
     let lost = firewall.chains.iter().filter(|chain| {
         JUMPED_TO.contains(&chain.name.as_str()) && chain.hook.is_none() && chain.rule_count > 0 && !led_to(chain)
     });
     lost.map(|chain| {
-        Hit::new()
-            .saw(format!("rules in {}", named(chain)), chain.rule_count.to_string(), "nf_tables")
-            .saw("jumps to it", "none", "nf_tables")
+        Hit::new().saw(format!("rules in {}", named(chain)), chain.rule_count.to_string(), "nf_tables").saw(
+            "jumps to it",
+            "none",
+            "nf_tables",
+        )
     })
     .collect()
 }
@@ -151,17 +152,20 @@ fn bridge_unfiltered(facts: &Facts<'_>, pods: &[Pod<'_>]) -> Vec<Hit> {
     const SETTING: &str = "net.bridge.bridge-nf-call-iptables";
     let Some(host) = facts.host() else { return Vec::new() };
     let off = host.sysctls.as_ref().and_then(|sysctls| sysctls.values.get(SETTING)).is_some_and(|value| value == "0");
-    let proxied = host.firewall.iter().flat_map(|firewall| &firewall.chains).any(|chain| {
-        chain.name == "KUBE-SERVICES" && chain.table == "nat" && chain.rule_count > 0
-    });
+    let proxied = host
+        .firewall
+        .iter()
+        .flat_map(|firewall| &firewall.chains)
+        .any(|chain| chain.name == "KUBE-SERVICES" && chain.table == "nat" && chain.rule_count > 0);
     let on_bridge = pods.iter().filter(|pod| pod.is_of_kubernetes()).flat_map(|pod| &pod.ends).find_map(|end| {
         end.pair().filter(|far| far.state.netns.is_host)?.master().filter(|master| master.kind == "bridge")
     });
     let Some(bridge) = on_bridge.filter(|_| off && proxied) else { return Vec::new() };
-    let hit = Hit::new()
-        .saw(SETTING, "0", "kernel")
-        .saw("bridge with pods", bridge.name.clone(), "kernel")
-        .saw("kube-proxy's rules", "in nf_tables", "nf_tables");
+    let hit = Hit::new().saw(SETTING, "0", "kernel").saw("bridge with pods", bridge.name.clone(), "kernel").saw(
+        "kube-proxy's rules",
+        "in nf_tables",
+        "nf_tables",
+    );
     vec![super::sysctl::who_sets(hit, facts, SETTING).command(format!("sysctl -w {SETTING}=1"))]
 }
 
@@ -259,7 +263,9 @@ fn walk<'a>(firewall: &'a Firewall, chain: &'a Chain, packet: &Packet<'_>, depth
             ("drop" | "reject" | "REJECT", _) => Verdict::Dropped(chain, rule),
             ("return", _) => return if sure { Verdict::Returned } else { Verdict::Unknown },
             // They mark or write, and go on.
-            ("MARK" | "CONNMARK" | "LOG" | "NFLOG" | "SET" | "CT" | "TCPMSS" | "CHECKSUM" | "AUDIT" | "TRACE", _) => continue,
+            ("MARK" | "CONNMARK" | "LOG" | "NFLOG" | "SET" | "CT" | "TCPMSS" | "CHECKSUM" | "AUDIT" | "TRACE", _) => {
+                continue;
+            }
             _ => Verdict::Unknown,
         };
         match outcome {
@@ -328,7 +334,11 @@ fn is_named(pattern: &str, name: &str) -> bool {
 fn shown_packet(pod: &Pod<'_>, packet: &Packet<'_>) -> Hit {
     let link = pod.way_out(packet.family).map(|out| out.end.link);
     let hit = link.map_or_else(Hit::new, |link| shown(pod, link));
-    hit.saw("a packet for far away", format!("from {} in by {}, out by {}", packet.from, packet.input, packet.output), "kernel")
+    hit.saw(
+        "a packet for far away",
+        format!("from {} in by {}, out by {}", packet.from, packet.input, packet.output),
+        "kernel",
+    )
 }
 
 fn named(chain: &Chain) -> String {

@@ -99,9 +99,11 @@ fn not_held(pod: &Pod<'_>) -> Vec<Hit> {
     let given = given_by_stores(pod);
     let free = given.iter().filter(|(network, _, address)| !network.held.iter().any(|held| held.address == *address));
     free.map(|(network, store, address)| {
-        Hit::new()
-            .saw(format!("address in {}", pod.place()), address.to_string(), "kernel")
-            .saw(format!("held in {} {}", store.kind, network.name), "by nobody", &store.kind)
+        Hit::new().saw(format!("address in {}", pod.place()), address.to_string(), "kernel").saw(
+            format!("held in {} {}", store.kind, network.name),
+            "by nobody",
+            &store.kind,
+        )
     })
     .collect()
 }
@@ -147,23 +149,16 @@ pub static HELD_BY_ANOTHER: Rule = Rule {
 };
 
 fn held_by_another(pod: &Pod<'_>) -> Vec<Hit> {
-    let own = |id: &str| {
-        let of_attachment = pod.attachments.iter().any(|attachment| attachment.container_id == id);
-        let of_workload = pod.workloads.iter().any(|workload| {
-            let sandbox = workload.pod.as_ref().and_then(|pod| pod.sandbox_id.as_deref());
-            workload.id.as_deref() == Some(id) || sandbox == Some(id)
-        });
-        of_attachment || of_workload
-    };
     let mut hits = Vec::new();
     for (network, store, address) in given_by_stores(pod) {
-        let holder = network.held.iter().find(|held| held.address == address).and_then(|held| held.container_id.as_deref());
-        if let Some(other) = holder.filter(|id| !own(id)) {
-            hits.push(
-                Hit::new()
-                    .saw(format!("address in {}", pod.place()), address.to_string(), "kernel")
-                    .saw(format!("held in {} {}", store.kind, network.name), other, &store.kind),
-            );
+        let holder =
+            network.held.iter().find(|held| held.address == address).and_then(|held| held.container_id.as_deref());
+        if let Some(other) = holder.filter(|id| !pod.is_container(id)) {
+            hits.push(Hit::new().saw(format!("address in {}", pod.place()), address.to_string(), "kernel").saw(
+                format!("held in {} {}", store.kind, network.name),
+                other,
+                &store.kind,
+            ));
         }
     }
     hits
@@ -270,12 +265,13 @@ pub static FILLING: Rule = Rule {
 };
 
 /// In parts of a hundred.
-const NEARLY: u64 = 90;
+const NEARLY: u128 = 90;
 /// A range of a handful is meant to be used up.
 const SMALL: u64 = 8;
 
 fn filling(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
-    pools(facts).into_iter().filter(|pool| pool.used < pool.size && pool.used * 100 >= pool.size * NEARLY).map(Pool::shown).collect()
+    let nearly = |pool: &Pool| u128::from(pool.used) * 100 >= u128::from(pool.size) * NEARLY;
+    pools(facts).into_iter().filter(|pool| pool.used < pool.size && nearly(pool)).map(Pool::shown).collect()
 }
 
 pub static FULL: Rule = Rule {
@@ -305,10 +301,11 @@ struct Pool {
 impl Pool {
     fn shown(self) -> Hit {
         let left = self.size.saturating_sub(self.used);
-        Hit::new()
-            .thing(self.name.clone())
-            .saw("used", format!("{} of {}", self.used, self.size), &self.source)
-            .saw("left", left.to_string(), &self.source)
+        Hit::new().thing(self.name.clone()).saw("used", format!("{} of {}", self.used, self.size), &self.source).saw(
+            "left",
+            left.to_string(),
+            &self.source,
+        )
     }
 }
 
@@ -356,7 +353,8 @@ pub static STRANGER: Rule = Rule {
 };
 
 fn stranger(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
-    let networks = facts.node.address_stores.iter().flat_map(|store| store.networks.iter().map(move |network| (store, network)));
+    let networks =
+        facts.node.address_stores.iter().flat_map(|store| store.networks.iter().map(move |network| (store, network)));
     networks
         .flat_map(|(store, network)| network.problems.iter().map(move |problem| (store, network, problem)))
         .map(|(store, network, problem)| {

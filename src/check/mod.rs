@@ -16,11 +16,16 @@ mod pod;
 pub mod rule;
 
 mod address;
+mod cni;
+mod dns;
+mod firewall;
+mod ipam;
 mod link;
 mod mtu;
 mod neighbour;
 mod netns;
 mod route;
+mod socket;
 mod sysctl;
 
 pub use catalogue::{RULES, rule_of};

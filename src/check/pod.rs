@@ -181,6 +181,16 @@ impl<'a> Pod<'a> {
         self.workloads.iter().any(|workload| workload.pod.is_some() && workload.state == State::Running)
     }
 
+    /// Whether that is the id of a container in it, or of its sandbox.
+    pub fn is_container(&self, id: &str) -> bool {
+        let of_attachment = self.attachments.iter().any(|attachment| attachment.container_id == id);
+        let of_workload = self.workloads.iter().any(|workload| {
+            let sandbox = workload.pod.as_ref().and_then(|pod| pod.sandbox_id.as_deref());
+            workload.id.as_deref() == Some(id) || sandbox == Some(id)
+        });
+        of_attachment || of_workload
+    }
+
     /// Whether anybody lives in it or expects it to be connected. A namespace that somebody made by hand, and left, is
     /// his own affair.
     pub fn is_used(&self) -> bool {
@@ -251,7 +261,9 @@ impl<'a> Pod<'a> {
                 let never = state.sockets.is_none().then_some("sockets were not read");
                 unread.or(never).map(str::to_owned)
             }),
-            Need::Programs => ["qdiscs", "tc filters", "BPF programs by tcx and netkit"].iter().find_map(|table| of(table)),
+            Need::Programs => {
+                ["qdiscs", "tc filters", "BPF programs by tcx and netkit"].iter().find_map(|table| of(table))
+            }
             Need::Firewall => of("firewall"),
             // Of the whole node.
             _ => None,

@@ -15,8 +15,8 @@ use super::result::AddResult;
 use crate::collect::kernel::problem::chain;
 use crate::model::address_store::AddressRange;
 use crate::model::attachment::{AttachedAddress, AttachedInterface, AttachedRoute, Attachment};
-use crate::model::node::Node;
 use crate::model::network::{self, NetworkFile, NetworkReader};
+use crate::model::node::Node;
 use crate::model::source::Answer;
 use crate::model::workload::Pod;
 
@@ -120,8 +120,12 @@ fn range(value: &Value) -> Option<AddressRange> {
     let subnet: IpNet = text("subnet")?.parse().ok()?;
     let (network, last) = (subnet.network(), subnet.broadcast());
     let step = |address: IpAddr, up: bool| match address {
-        IpAddr::V4(v4) => IpAddr::from(if up { u32::from(v4).saturating_add(1) } else { u32::from(v4).saturating_sub(1) }.to_be_bytes()),
-        IpAddr::V6(v6) => IpAddr::from((if up { u128::from(v6).saturating_add(1) } else { u128::from(v6) }).to_be_bytes()),
+        IpAddr::V4(v4) => IpAddr::from(
+            if up { u32::from(v4).saturating_add(1) } else { u32::from(v4).saturating_sub(1) }.to_be_bytes(),
+        ),
+        IpAddr::V6(v6) => {
+            IpAddr::from((if up { u128::from(v6).saturating_add(1) } else { u128::from(v6) }).to_be_bytes())
+        }
     };
     Some(AddressRange {
         subnet,
@@ -192,6 +196,7 @@ fn network_file(file: &File) -> NetworkFile {
         network: network.map(|network| network.name.clone()),
         plugins: network.into_iter().flat_map(|network| &network.plugins).map(|plugin| plugin.kind.clone()).collect(),
         missing: file.missing.clone(),
+        not_executable: file.not_executable.clone(),
         ranges: network.map(ranges).unwrap_or_default(),
         standing,
         because_of: because_of.map(|path| path.to_string_lossy().into_owned()),

@@ -16,6 +16,26 @@ pub struct Datapath {
     /// `cilium_ipcache` or `cilium_ipcache_v2`, as far as it was read: which identity the addresses of this node's endpoints have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identities: Vec<AddressIdentity>,
+    /// `cilium_call_policy`: the endpoints that have a program for what is sent to them; absent where it was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with_program: Option<Vec<u32>>,
+    /// `cilium_runtime_config`: how long ago the agent last wrote that it lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_age_ms: Option<u64>,
+    /// `cilium_metrics`, without what was forwarded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drops: Vec<Drops>,
+}
+
+/// Packets that the datapath dropped since it was loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Drops {
+    /// As bpf/lib/drop_reasons.h numbers it.
+    pub reason: u8,
+    /// As the program sees it: ingress, egress, service, unknown.
+    pub direction: String,
+    pub packets: u64,
 }
 
 /// An entry of `cilium_lxc`: where packets to an address of this node go.

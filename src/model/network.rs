@@ -43,6 +43,9 @@ pub struct NetworkFile {
     /// Those of them, and of their address plugins, that are in none of the directories.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// Those that are there, and that nobody may execute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_executable: Vec<String>,
     /// What its address plugin gives addresses from, where the file says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<AddressRange>,

@@ -170,6 +170,9 @@ fn in_force(part: &mut Part, reader: &NetworkReader, file: &NetworkFile) {
     for missing in &file.missing {
         part.degrade(format!("its plugin {missing} is not in {}", reader.plugin_directories.join(" or ")));
     }
+    for refused in &file.not_executable {
+        part.degrade(format!("its plugin {refused} may not be executed"));
+    }
 }
 
 /// Docker's own networks need none; the kubelet's pods do.

@@ -15,6 +15,19 @@ pub struct Case {
     pub beside: &'static [&'static str],
 }
 
+/// Cases, and a test of each by its code.
+macro_rules! cases {
+    ($($name:ident: $case:expr,)*) => {
+        pub static CASES: &[Case] = &[$($case),*];
+        $(#[test]
+        fn $name() {
+            let code = stringify!($name).replace('_', "-").to_uppercase();
+            CASES.iter().find(|case| case.code == code).unwrap().prove();
+        })*
+    };
+}
+pub(crate) use cases;
+
 impl Case {
     /// Healthy, broken, mended.
     pub fn prove(&self) {

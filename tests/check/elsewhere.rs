@@ -1,24 +1,12 @@
 //! Rules that need more than a shell to be broken: somebody outside of the machine, a runtime, time.
 
-use std::collections::BTreeSet;
-
 use podnet::netns::Handle;
 use serde_json::json;
 
 use crate::case::assert_healthy;
 use crate::docker::{Docker, container};
-use crate::node::{Kind, Node, found};
+use crate::node::{Kind, Node};
 use crate::support::shell::succeed;
-
-fn codes(node: &Node) -> Vec<String> {
-    let report = node.report();
-    found(&report).into_iter().map(|(code, _)| code).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-/// `sha256sum` of the pod's name, as pods.sh takes it for the container's id.
-fn id(node: &Node, name: &str) -> String {
-    node.with_pods(&format!("container_id {name}")).trim().to_owned()
-}
 
 /// The other end in a namespace that only a process outside of the machine holds.
 #[test]
@@ -29,7 +17,7 @@ fn pn_link_001() {
     let lost = node.machine.root("run/netns/lost");
     let held = Handle::open(&lost).unwrap();
     node.run("ip link set $HOSTIF netns /run/netns/lost; ip netns del lost");
-    assert_eq!(codes(&node), ["PN-LINK-001"]);
+    assert_eq!(node.codes(), ["PN-LINK-001"]);
     let back = node.machine.netns();
     let move_back = || succeed(std::process::Command::new("ip").args(["link", "set", "vethweb", "netns", &back]));
     held.run(move_back).unwrap();
@@ -45,7 +33,7 @@ fn pn_ns_001() {
     docker.has(&[]);
     assert_healthy(&node, "before");
     node.run("mkdir -p /run/docker/netns; touch /run/docker/netns/0123456789ab; unshare --net=/run/docker/netns/0123456789ab true");
-    assert_eq!(codes(&node), ["PN-NS-001"]);
+    assert_eq!(node.codes(), ["PN-NS-001"]);
     node.run("umount /run/docker/netns/0123456789ab; rm /run/docker/netns/0123456789ab");
     assert_healthy(&node, "after");
 }
@@ -54,7 +42,7 @@ fn pn_ns_001() {
 #[test]
 fn pn_ns_005() {
     let Some(node) = Node::new(Kind::Bridge) else { return };
-    let (web, app) = (id(&node, "web"), id(&node, "app"));
+    let (web, app) = (node.container_id("web"), node.container_id("app"));
     let labels = |container: Option<&str>| {
         json!({"io.kubernetes.pod.namespace": "demo", "io.kubernetes.pod.name": "web", "io.kubernetes.sandbox.id": web,
                "io.kubernetes.container.name": container.unwrap_or("POD")})
@@ -78,7 +66,7 @@ fn pn_ns_005() {
     assert_healthy(&node, "before");
     leave();
     enter("db");
-    assert_eq!(codes(&node), ["PN-NS-005"]);
+    assert_eq!(node.codes(), ["PN-NS-005"]);
     leave();
     assert_healthy(&node, "after");
 }
@@ -87,12 +75,12 @@ fn pn_ns_005() {
 #[test]
 fn pn_ns_006() {
     let Some(node) = Node::new(Kind::Bridge) else { return };
-    let (web, db) = (id(&node, "web"), id(&node, "db"));
+    let (web, db) = (node.container_id("web"), node.container_id("db"));
     let docker = Docker::on(&node);
     let (first, mut second) = (container(&web, "web"), container(&db, "db"));
     docker.has(&[first.clone(), second.clone()]);
     assert_healthy(&node, "before");
     second["HostConfig"]["NetworkMode"] = json!(format!("container:{web}"));
     docker.has(&[first, second]);
-    assert_eq!(codes(&node), ["PN-NS-006"]);
+    assert_eq!(node.codes(), ["PN-NS-006"]);
 }

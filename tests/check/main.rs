@@ -9,5 +9,7 @@ mod case;
 mod docker;
 mod elsewhere;
 mod node;
+mod promises;
 mod rules;
+mod runtime;
 mod table;

@@ -72,6 +72,17 @@ impl Node {
         assert_eq!(ran.status == 6, errors > 0, "{report:#}");
         report
     }
+
+    /// The codes of what is found.
+    pub fn codes(&self) -> Vec<String> {
+        let codes: BTreeSet<String> = found(&self.report()).into_iter().map(|(code, _)| code).collect();
+        codes.into_iter().collect()
+    }
+
+    /// `sha256sum` of the pod's name, as pods.sh takes it for the container's id.
+    pub fn container_id(&self, name: &str) -> String {
+        self.with_pods(&format!("container_id {name}")).trim().to_owned()
+    }
 }
 
 pub fn found(report: &Value) -> Found {

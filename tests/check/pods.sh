@@ -21,20 +21,54 @@ live() { # NAME: a process in it, for as long as the machine runs; by its cgroup
   mount --bind "/run/cgroup.$1" "/proc/$process/cgroup"
 }
 
-netns() { ip netns add "$1"; ip -n "$1" link set lo up; live "$1"; }
+netns() {
+  resolv 'nameserver 198.51.100.1'
+  ip netns add "$1"
+  ip -n "$1" link set lo up
+  live "$1"
+}
+
+resolv() { printf '%s\n' "$@" >/run/resolv; cat /run/resolv >/etc/resolv.conf; }
+
+# The network's file, its plugins, and the store of its addresses: podnet's own, else host-local's.
+network() {
+  if [ "$TYPE" = podnet ]; then
+    ipam='' STORE=/var/lib/podnet/networks/routed
+    if [ ! -e /var/lib/podnet/pools/routed.json ]; then
+      mkdir -p /var/lib/podnet/pools
+      echo '{"name":"routed","subnets":[{"cidr":"10.90.0.0/24","gateway":"10.90.0.254"},{"cidr":"fd90::/64","gateway":"fd90::fe"}]}' \
+        >/var/lib/podnet/pools/routed.json
+    fi
+  else
+    STORE=/var/lib/cni/networks/$NET
+    ipam=$(printf ',"ipam":{"type":"host-local","ranges":[[{"subnet":"%s.0/24"}],[{"subnet":"%s::/64"}]]}' "${IP4%.*}" "${IP6%::*}")
+  fi
+  CONFIG=$(printf '{"cniVersion":"1.0.0","name":"%s","plugins":[{"type":"%s"%s}]}' "$NET" "$TYPE" "$ipam")
+  mkdir -p /etc/cni/net.d /opt/cni/bin "$STORE"
+  if [ -z "$ROUTER" ]; then echo "$CONFIG" >/etc/cni/net.d/10-net.conflist; fi
+  for plugin in "$TYPE" host-local; do printf '#!/bin/sh\n' >"/opt/cni/bin/$plugin"; chmod 755 "/opt/cni/bin/$plugin"; done
+}
+
+hold() { for address; do printf '%s\r\neth0' "$(container_id "$NAME")" >"$STORE/$address"; done; } # ADDRESS…, for the pod
+
+record() { echo "/var/lib/cni/results/$NET-$(container_id "$1")-eth0"; } # NAME
+
+# The MAC that the pod was given, whatever it has now.
+own_mac() { sed -n 's/.*"name": "eth0", "mac": "\([^"]*\)".*/\1/p' "$(record "$1")"; } # NAME
 
 cached() { # libcni's record of what ADD gave to the pod whose values are set
   id=$(container_id "$NAME")
-  config=$(printf '{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"%s"}]}' "$TYPE" | base64 -w0)
+  config=$(printf %s "$CONFIG" | base64 -w0)
   mac=$(ip -n "$NAME" -j link show dev eth0 | sed 's/.*"address":"\([^"]*\)".*/\1/')
-  cat >"/var/lib/cni/results/net-$id-eth0" <<JSON
-{"kind": "cniCacheV1", "containerId": "$id", "config": "$config", "ifName": "eth0", "networkName": "net",
+  cat >"$(record "$NAME")" <<JSON
+{"kind": "cniCacheV1", "containerId": "$id", "config": "$config", "ifName": "eth0", "networkName": "$NET",
  "netns": "/var/run/netns/$NAME", "cniArgs": [["K8S_POD_NAMESPACE", "demo"], ["K8S_POD_NAME", "$NAME"]],
  "result": {"cniVersion": "1.0.0",
-  "interfaces": [$HOST_ENTRY{"name": "eth0", "mac": "$mac", "sandbox": "/var/run/netns/$NAME"}],
+  "interfaces": [$HOST_ENTRY{"name": "eth0", "mac": "$mac", "mtu": 1500, "sandbox": "/var/run/netns/$NAME"}],
   "ips": [{"address": "$IP4/$LEN4", "gateway": "$GW4", "interface": $INDEX},
           {"address": "$IP6/$LEN6", "gateway": "$GW6", "interface": $INDEX}],
-  "routes": [{"dst": "0.0.0.0/0", "gw": "$GW4"}, {"dst": "::/0", "gw": "$GW6"}]}}
+  "routes": [{"dst": "0.0.0.0/0", "gw": "$GW4"}, {"dst": "::/0", "gw": "$GW6"},
+             {"dst": "192.0.2.0/24", "gw": "$GW4"}]}}
 JSON
 }
 
@@ -45,9 +79,10 @@ remember() {
   else
     HOST_ENTRY='' INDEX=0
   fi
-  cached
+  if [ -n "$ROUTER" ]; then NET=inner; else NET=net; fi
+  network; hold "$IP4" "$IP6"; cached
   mkdir -p /run/pods
-  for variable in NAME N KIND TYPE HOSTIF GATE ROUTER IP4 IP6 LEN4 LEN6 GW4 GW6; do
+  for variable in NAME N KIND TYPE NET STORE HOSTIF GATE ROUTER IP4 IP6 LEN4 LEN6 GW4 GW6; do
     eval "printf '%s=%s\n' $variable \"\$$variable\""
   done >"/run/pods/$NAME"
 }
@@ -66,6 +101,7 @@ restore() {
     pod ip route replace 10.89.0.0/24 via "$GW4" dev eth0
   fi
   pod ip route replace default via "$GW4" dev eth0
+  pod ip route replace 192.0.2.0/24 via "$GW4" dev eth0
   pod ip -6 route replace default via "$GW6" dev eth0
 }
 

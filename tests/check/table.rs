@@ -3,12 +3,12 @@
 
 use crate::case::assert_healthy;
 use crate::node::{Kind, Node};
-use crate::rules::CASES;
+use crate::rules::{ELSEWHERE, all};
 
 fn all_on(kind: Kind) {
     let Some(node) = Node::new(kind) else { return };
     assert_healthy(&node, "as it was made");
-    let others = CASES.iter().filter(|case| case.on.contains(&kind) && case.on[0] != kind);
+    let others = all().filter(|case| case.on.contains(&kind) && case.on[0] != kind);
     let wrong: Vec<String> = others.flat_map(|case| case.try_on(&node)).collect();
     assert!(wrong.is_empty(), "{kind:?}\n{}", wrong.join("\n"));
     assert_healthy(&node, "after all was mended");
@@ -47,9 +47,8 @@ fn host() {
 /// A rule without a case is a promise that nobody has seen kept.
 #[test]
 fn every_rule_has_a_case() {
-    let elsewhere = crate::rules::ELSEWHERE;
     for rule in podnet::check::RULES {
-        let tried = CASES.iter().any(|case| case.code == rule.code) || elsewhere.contains(&rule.code);
+        let tried = all().any(|case| case.code == rule.code) || ELSEWHERE.contains(&rule.code);
         assert!(tried, "{} has no test that breaks a node and sees it", rule.code);
     }
 }

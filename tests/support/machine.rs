@@ -24,10 +24,10 @@ for place in etc var opt; do
   mkdir -p "$scratch/$place/upper" "$scratch/$place/work"
   mount -t overlay overlay -o "lowerdir=/$place,upperdir=$scratch/$place/upper,workdir=$scratch/$place/work" "/$place"
 done
-for place in /run /var/lib/cni /var/lib/podnet /var/lib/containers /etc/cni /etc/sysctl.d /etc/podnet /opt/cni; do
+for place in /run /var/lib/cni /var/lib/podnet /var/lib/containers /etc/cni /etc/containerd /etc/crio /etc/sysctl.d /etc/podnet /opt/cni; do
   mkdir -p "$place"; mount -t tmpfs tmpfs "$place"
 done
-rm -f /etc/sysctl.conf
+rm -f /etc/sysctl.conf /etc/resolv.conf; touch /etc/resolv.conf
 for place in /usr/lib/sysctl.d /usr/local/lib/sysctl.d /lib/sysctl.d; do
   if [ -d "$place" ]; then mount -t tmpfs tmpfs "$place"; fi
 done

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::reader::{Reader, Rule};
@@ -24,6 +25,8 @@ pub struct File {
     pub network: Result<Network, Invalid>,
     /// Types of its plugins, and of the address plugins that they name, that are in none of the directories.
     pub missing: Vec<String>,
+    /// Those that are there, and that nobody may execute.
+    pub not_executable: Vec<String>,
     pub standing: Standing,
 }
 
@@ -60,8 +63,12 @@ pub fn look(reader: Reader) -> Result<Pick, Unreadable> {
         list(&reader.directory).map_err(|source| Unreadable { path: reader.directory.clone(), source })?;
     let file = |path: PathBuf| {
         let network = load(&path);
-        let missing = network.as_ref().map(|network| missing(network, &reader.plugin_directories));
-        File { missing: missing.unwrap_or_default(), path, network, standing: Standing::PassedOver }
+        let kinds = network.as_ref().map(kinds).unwrap_or_default();
+        let program = |kind: &str| exec::find(kind, &reader.plugin_directories).ok();
+        let (found, missing): (Vec<String>, Vec<String>) = kinds.into_iter().partition(|kind| program(kind).is_some());
+        let refused = |kind: &String| program(kind).is_some_and(|program| !is_executable(&program));
+        let not_executable = found.into_iter().filter(refused).collect();
+        File { missing, not_executable, path, network, standing: Standing::PassedOver }
     };
     let mut files: Vec<File> = paths.into_iter().map(file).collect();
     match &reader.rule {
@@ -97,13 +104,18 @@ fn list(directory: &Path) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     Ok(paths.into_iter().partition(|path| Form::of(path).is_some()))
 }
 
-fn missing(network: &Network, directories: &[PathBuf]) -> Vec<String> {
+/// The types of its plugins, and of the address plugins that they name.
+fn kinds(network: &Network) -> Vec<String> {
     let kinds = network.plugins.iter().flat_map(|plugin| [Some(plugin.kind.as_str()), plugin.ipam()]).flatten();
-    let mut missing: Vec<String> =
-        kinds.filter(|kind| exec::find(kind, directories).is_err()).map(str::to_owned).collect();
-    missing.sort_unstable();
-    missing.dedup();
-    missing
+    let mut kinds: Vec<String> = kinds.map(str::to_owned).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+/// By anybody: root may execute what has one of the three bits.
+fn is_executable(program: &Path) -> bool {
+    fs::metadata(program).is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
 }
 
 /// containerd's way (go-cni): it stops at the first that is damaged, and at as many as it was told to take.
@@ -243,9 +255,15 @@ mod tests {
     #[test]
     fn missing_plugins_are_named_with_those_that_they_delegate_to() {
         let directory = Directory::new(&[("10-a.conflist", ONE)]);
-        let network = load(&directory.path("10-a.conflist")).unwrap();
-        assert_eq!(missing(&network, &[directory.0.path().join("bin")]), ["dhcp"]);
-        assert_eq!(missing(&network, &[]), ["dhcp", "ptp"]);
+        let reader = || Reader { directory: directory.0.path().join("net.d"), ..Reader::usual(Path::new("/")) };
+        let bin = vec![directory.0.path().join("bin")];
+        let pick = look(Reader { plugin_directories: bin, ..reader() }).unwrap();
+        assert_eq!(pick.files[0].missing, ["dhcp"]);
+        assert_eq!(pick.files[0].not_executable, ["ptp"], "it was written without the right");
+        assert_eq!(
+            look(Reader { plugin_directories: Vec::new(), ..reader() }).unwrap().files[0].missing,
+            ["dhcp", "ptp"]
+        );
         let nowhere = Reader { directory: directory.0.path().join("none"), ..Reader::usual(Path::new("/")) };
         assert!(look(nowhere).unwrap().files.is_empty());
     }

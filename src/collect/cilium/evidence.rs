@@ -84,6 +84,19 @@ impl Evidence {
             Ok(identities) => datapath.identities = identities,
             Err(error) => problems.push(chain(&error)),
         }
+        let ids: Vec<u32> = own.unwrap_or(&self.endpoints).iter().map(|endpoint| endpoint.id).collect();
+        match map::with_program(bpf, &ids) {
+            Ok(with_program) => datapath.with_program = with_program,
+            Err(error) => problems.push(chain(&error)),
+        }
+        match map::heartbeat(bpf) {
+            Ok(age) => datapath.heartbeat_age_ms = age,
+            Err(error) => problems.push(chain(&error)),
+        }
+        match map::drops(bpf) {
+            Ok(drops) => datapath.drops = drops,
+            Err(error) => problems.push(chain(&error)),
+        }
         let status = if problems.is_empty() { Status::Present } else { Status::Failed };
         let told = datapath.endpoints.iter().map(|all| format!("{} addresses in cilium_lxc", all.len()));
         let detail = told.chain(problems).collect::<Vec<_>>().join("; ");

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use crate::collect::kernel::bpf_map::{Error as MapError, Map};
-use crate::model::datapath::{AddressIdentity, LocalEndpoint};
+use crate::model::datapath::{AddressIdentity, Drops, LocalEndpoint};
 use crate::model::mac::Mac;
 
 /// Below the BPF file system, from 1.9 to 1.20.
@@ -13,6 +13,10 @@ const PINS: &str = "tc/globals";
 const LOCAL_ENDPOINTS: &str = "cilium_lxc";
 /// The newer first: where both are, the older one is a left-over.
 const IDENTITIES: [&str; 2] = ["cilium_ipcache_v2", "cilium_ipcache"];
+/// Endpoint id → the program that judges what is sent to it.
+const POLICY_PROGRAMS: &str = "cilium_call_policy";
+const RUNTIME: &str = "cilium_runtime_config";
+const METRICS: &str = "cilium_metrics";
 /// `endpoint_info.flags`.
 const HOST: u32 = 1;
 /// `endpoint_key.family`.
@@ -67,6 +71,76 @@ fn ipcache(bpf: &Path) -> Result<(&'static str, Map), Error> {
         (24, 12 | 24) => Ok((name, map)),
         _ => Err(unknown(name, &map)),
     }
+}
+
+/// Which of these endpoints have a program to be called for what is sent to them; None where there is no such map.
+pub fn with_program(bpf: &Path, endpoints: &[u32]) -> Result<Option<Vec<u32>>, Error> {
+    let Some(map) = open(bpf, POLICY_PROGRAMS, |key, value| (key, value) == (4, 4))? else { return Ok(None) };
+    let mut found = Vec::new();
+    for id in endpoints {
+        if map.lookup(&id.to_le_bytes()).map_err(|source| unread(POLICY_PROGRAMS, source))?.is_some() {
+            found.push(*id);
+        }
+    }
+    Ok(Some(found))
+}
+
+/// How long ago the agent last wrote that it lives, which it does every second, in milliseconds; None where it does not
+/// do so at all (before 1.14).
+pub fn heartbeat(bpf: &Path) -> Result<Option<u64>, Error> {
+    const HEARTBEAT: u32 = 1;
+    let Some(map) = open(bpf, RUNTIME, |key, value| (key, value) == (4, 8))? else { return Ok(None) };
+    let value = map.lookup(&HEARTBEAT.to_le_bytes()).map_err(|source| unread(RUNTIME, source))?;
+    let written = value.and_then(|value| Some(u64::from_le_bytes(value.get(..8)?.try_into().ok()?)));
+    let now =
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map_err(|errno| unread(RUNTIME, errno.into()))?;
+    let now = u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec()).unwrap_or(0);
+    Ok(written.filter(|written| *written != 0).map(|written| now.saturating_sub(written) / 1_000_000))
+}
+
+/// How many packets were dropped, by reason and direction. Reasons below 130 are no drops.
+pub fn drops(bpf: &Path) -> Result<Vec<Drops>, Error> {
+    const FIRST: u8 = 130;
+    let path = bpf.join(PINS).join(METRICS);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let map = Map::open_by_cpu(&path)?;
+    if map.key_size < 2 || map.value_size != 16 {
+        return Err(unknown(METRICS, &map));
+    }
+    let mut found: std::collections::BTreeMap<(u8, u8), u64> = std::collections::BTreeMap::new();
+    for (key, value) in map.entries().map_err(|source| unread(METRICS, source))? {
+        let (Some(reason), Some(direction)) = (key.first().copied(), key.get(1).map(|bits| bits & 0b11)) else {
+            continue;
+        };
+        let counts = map.by_cpu(&value).filter_map(|one| one.get(..8)?.try_into().ok().map(u64::from_le_bytes));
+        if reason >= FIRST {
+            *found.entry((reason, direction)).or_default() += counts.sum::<u64>();
+        }
+    }
+    let direction = |bits| match bits {
+        1 => "ingress",
+        2 => "egress",
+        3 => "service",
+        _ => "unknown",
+    };
+    let told = |((reason, bits), packets)| Drops { reason, direction: direction(bits).to_owned(), packets };
+    Ok(found.into_iter().map(told).collect())
+}
+
+/// The map of that name, if it is pinned, and of a layout that is known.
+fn open(bpf: &Path, name: &str, fits: impl Fn(usize, usize) -> bool) -> Result<Option<Map>, Error> {
+    let path = bpf.join(PINS).join(name);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let map = Map::open(&path)?;
+    if fits(map.key_size, map.value_size) { Ok(Some(map)) } else { Err(unknown(name, &map)) }
+}
+
+fn unread(name: &str, source: io::Error) -> Error {
+    Error::Read { name: name.to_owned(), source }
 }
 
 fn unknown(name: &str, map: &Map) -> Error {

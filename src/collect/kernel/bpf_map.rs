@@ -18,10 +18,15 @@ const MAP_GET_NEXT_KEY: libc::c_int = 4;
 const OBJ_GET: libc::c_int = 7;
 /// `BPF_F_RDONLY`.
 const READ_ONLY: u32 = 1 << 3;
-/// `enum bpf_map_type`: those whose values are one value, and not one a CPU.
+/// `enum bpf_map_type`: those whose values are one value …
 const HASH: u32 = 1;
+const ARRAY: u32 = 2;
+/// (a program's id, as it is read)
+const PROGRAM_ARRAY: u32 = 3;
 const LRU_HASH: u32 = 9;
 const LPM_TRIE: u32 = 11;
+/// … and one whose values are one for each CPU that the machine may have.
+const PER_CPU_HASH: u32 = 5;
 /// No key or value of Cilium's is longer; what claims to be is not read.
 const LONGEST: u32 = 4096;
 
@@ -63,7 +68,10 @@ struct MapInfo {
 pub struct Map {
     fd: OwnedFd,
     pub key_size: usize,
+    /// Of one value, also where there is one a CPU.
     pub value_size: usize,
+    /// What the kernel writes for a key.
+    room: usize,
     max_entries: u32,
 }
 
@@ -82,7 +90,17 @@ pub enum Error {
 }
 
 impl Map {
+    /// One with a value a key.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::of_kinds(path, &[HASH, ARRAY, PROGRAM_ARRAY, LRU_HASH, LPM_TRIE])
+    }
+
+    /// One with a value a key and CPU.
+    pub fn open_by_cpu(path: &Path) -> Result<Self, Error> {
+        Self::of_kinds(path, &[PER_CPU_HASH])
+    }
+
+    fn of_kinds(path: &Path, kinds: &[u32]) -> Result<Self, Error> {
         let shown = path.display().to_string();
         let failed = |source: io::Error| Error::Open { path: shown.clone(), source };
         let name = CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other).map_err(failed)?;
@@ -102,12 +120,22 @@ impl Map {
         };
         bpf(OBJ_GET_INFO_BY_FD, &mut question).map_err(|errno| failed(errno.into()))?;
         let MapInfo { kind, key_size, value_size, max_entries, .. } = info;
-        // Of the kinds with a value a CPU the kernel would write more than we have room for.
-        let readable = [HASH, LRU_HASH, LPM_TRIE].contains(&kind) && key_size <= LONGEST && value_size <= LONGEST;
-        if !readable {
+        // Of other kinds the kernel might write more than we have room for.
+        if !kinds.contains(&kind) || key_size > LONGEST || value_size > LONGEST {
             return Err(Error::Kind { path: shown, kind, key_size, value_size });
         }
-        Ok(Self { fd, key_size: key_size as usize, value_size: value_size as usize, max_entries })
+        let value_size = value_size as usize;
+        let room = match kind {
+            PER_CPU_HASH => padded(value_size) * possible_cpus().map_err(failed)?,
+            _ => value_size,
+        };
+        Ok(Self { fd, key_size: key_size as usize, value_size, room, max_entries })
+    }
+
+    /// The values of each CPU, out of what was read for a key.
+    pub fn by_cpu<'v>(&self, value: &'v [u8]) -> impl Iterator<Item = &'v [u8]> {
+        let size = self.value_size;
+        value.chunks(padded(size).max(1)).filter_map(move |chunk| chunk.get(..size))
     }
 
     /// The value of a key that is as long as the map's are.
@@ -115,7 +143,7 @@ impl Map {
         if key.len() != self.key_size {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let mut value = vec![0; self.value_size];
+        let mut value = vec![0; self.room];
         match self.ask(MAP_LOOKUP_ELEM, Some(key), &mut value) {
             Ok(()) => Ok(Some(value)),
             Err(Errno::ENOENT) => Ok(None),
@@ -149,4 +177,16 @@ impl Map {
         let value = answer.as_mut_ptr().expose_provenance() as u64;
         bpf(command, &mut Element { map_fd: self.fd.as_raw_fd() as u32, key, value, ..Element::default() }).map(drop)
     }
+}
+
+/// Values a CPU begin at multiples of 8 bytes.
+fn padded(size: usize) -> usize {
+    size.next_multiple_of(8)
+}
+
+/// How many CPUs the kernel keeps room for, also for those that are off.
+fn possible_cpus() -> io::Result<usize> {
+    let text = std::fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    let last = text.trim().rsplit([',', '-']).next().and_then(|number| number.parse::<usize>().ok());
+    last.map(|last| last + 1).ok_or_else(|| io::Error::other(format!("«{}» is no list of CPUs", text.trim())))
 }

@@ -288,7 +288,8 @@ fn conntrack(info: &[u8]) -> Option<Match> {
 
 /// `NF_CT_STATE_BIT`, the same in nf_tables and in iptables.
 fn states_in(bits: u32) -> String {
-    const STATES: [(u32, &str); 5] = [(1, "invalid"), (2, "established"), (4, "related"), (8, "new"), (64, "untracked")];
+    const STATES: [(u32, &str); 5] =
+        [(1, "invalid"), (2, "established"), (4, "related"), (8, "new"), (64, "untracked")];
     let words: Vec<&str> = STATES.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, word)| *word).collect();
     words.join(",")
 }
@@ -467,7 +468,23 @@ mod tests {
             run("iptables", &["-N", "DOCKER-USER"]);
             run("iptables", &["-A", "FORWARD", "-j", "DOCKER-USER"]);
             run("iptables", &["-A", "FORWARD", "-i", "docker0", "!", "-o", "docker0", "-j", "ACCEPT"]);
-            run("iptables", &["-A", "FORWARD", "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-m", "comment", "--comment", "x", "-j", "ACCEPT"]);
+            run(
+                "iptables",
+                &[
+                    "-A",
+                    "FORWARD",
+                    "-m",
+                    "conntrack",
+                    "--ctstate",
+                    "RELATED,ESTABLISHED",
+                    "-m",
+                    "comment",
+                    "--comment",
+                    "x",
+                    "-j",
+                    "ACCEPT",
+                ],
+            );
             run("iptables", &["-A", "FORWARD", "-o", "cali+", "-m", "mark", "--mark", "1", "-j", "ACCEPT"]);
             read(&mut Vec::new()).unwrap()
         }) else {
