@@ -73,7 +73,7 @@ fn by_path(text: &str) -> Option<Subject> {
     let named = Path::new(NETNS_DIRECTORY).join(text);
     let path = match text {
         _ if text.starts_with('/') => PathBuf::from(text),
-        _ if !text.contains('/') && text != ".." && text != "." && named.exists() => named,
+        _ if !["", ".", ".."].contains(&text) && !text.contains('/') && named.exists() => named,
         _ => return None,
     };
     let container_id = path.file_name()?.to_str()?.to_owned();
@@ -120,4 +120,16 @@ pub fn journaled(text: &str, ifname: Option<&str>, engine: &Engine) -> Result<Ve
 /// The owner of an interface, as the CNI spec names it.
 pub fn owner(container_id: &str, ifname: &str) -> Result<Owner, Error> {
     Owner::new(container_id, ifname).map_err(|invalid| ipam::Error::from(invalid).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_of_namespaces_is_none_itself() {
+        for text in ["", ".", "..", "./"] {
+            assert!(by_path(text).is_none(), "{text:?}");
+        }
+    }
 }

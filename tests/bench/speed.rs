@@ -17,7 +17,9 @@ use std::time::Duration;
 use crowd::Crowd;
 use measure::{Argv, argv, peak_memory, side_by_side};
 use support::docker::Docker;
+use support::fake_docker::{FakeDocker, container};
 use support::prerequisite;
+use support::scratch::Scratch;
 
 const PODNET: &str = env!("CARGO_BIN_EXE_podnet");
 const SIZES: [usize; 3] = [10, 100, 500];
@@ -50,6 +52,7 @@ fn main() {
     println!("{:<34} {:>11}  {:<29} {:>11}  {:>9}  to reach", "podnet", "median", "against", "median", "ratio");
     start_up();
     one_container();
+    one_key();
     for existing in [1, 100] {
         attach::beside_ptp(existing);
     }
@@ -83,6 +86,17 @@ fn one_container() {
     compare("inspect PID --runtime none", &inspect, "2 × nsenter ip -j addr", &argv(&["sh", "-c", &script]), 0.5);
 }
 
+/// As a shell asks at every TAB.
+const TAB: [&str; 6] = ["PODNET_COMPLETE=fish", PODNET, "--", "podnet", "inspect", ""];
+
+fn one_key() {
+    let scratch = Scratch::new();
+    let docker = FakeDocker::new(&scratch, (0..100).map(|number| container(&format!("web-{number}"))).collect());
+    let tab = argv(&[&["env", &format!("DOCKER_HOST={}", docker.host())], &TAB[..]].concat());
+    let (tab, other) = side_by_side(&tab, &argv(&["ip", "-V"]));
+    row("TAB, 100 containers", tab, "ip -V", other, "", "≤ 50 ms");
+}
+
 fn many(size: usize) {
     let crowd = Crowd::new(size);
     let name = format!("list, {size} namespaces");
@@ -90,7 +104,7 @@ fn many(size: usize) {
     let by_hand = [argv(&["sh", "-c", LIST_BY_HAND, "sh"]), crowd.pids()].concat();
     compare(&name, &list, "loop of nsenter and ip", &by_hand, 0.05);
     compare(&name, &list, "lsns -t net", &argv(&["lsns", "-t", "net"]), 1.0);
-    let tab = argv(&["env", "PODNET_COMPLETE=fish", PODNET, "--", "podnet", "inspect", ""]);
+    let tab = argv(&[&["env"], &TAB[..]].concat());
     let (tab, other) = side_by_side(&tab, &argv(&["ip", "-V"]));
     row(&format!("TAB, {size} namespaces"), tab, "ip -V", other, "", "≤ 50 ms at 100");
     if Some(&size) == SIZES.last() {

@@ -1,10 +1,12 @@
 //! Every kind of document, printed and held against its schema.
 
 use std::collections::BTreeSet;
+use std::process::Stdio;
 
 use podnet::view::schema::KINDS;
 use serde_json::Value;
 
+use super::ordinary::{lines, on};
 use super::own_pid;
 use crate::support::podnet::Podnet;
 use crate::support::schema::check_as;
@@ -61,6 +63,37 @@ fn every_kind_is_as_its_schema_says() {
     }
     let unseen = KINDS.iter().map(|kind| kind.name).filter(|name| !seen.contains(name) && !ELSEWHERE.contains(name));
     assert_eq!(unseen.collect::<Vec<_>>(), [""; 0], "no command here prints them");
+}
+
+/// Every command as it is usually called, those of tomorrow included: what it answers or says is a document, and one
+/// that is as its schema says.
+#[test]
+fn every_command_prints_documents_that_have_a_schema() {
+    let mut printed = BTreeSet::new();
+    for line in lines() {
+        let scratch = Scratch::new();
+        let args: Vec<&str> = ["--runtime", "none", "--no-kube", "-o", "json"]
+            .into_iter()
+            .chain(line.iter().map(String::as_str))
+            .collect();
+        let mut command = on(&scratch).command();
+        let output = command.args(&args).current_dir(scratch.path()).stdin(Stdio::null()).output().unwrap();
+        let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        let begins = |text: &str| text.trim_start().starts_with('{');
+        for text in [&stdout, &stderr].into_iter().filter(|text| begins(text)) {
+            for document in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
+                let document = document.unwrap_or_else(|error| panic!("podnet {args:?}: {error}: {text}"));
+                let Some(kind) = document["kind"].as_str() else { continue };
+                check_as(&document, kind);
+                printed.insert(kind.to_owned());
+            }
+        }
+        // What is for others, or others say: a script, a play, a plugin's answer, and what was run.
+        let foreign = ["completions", "demo", "exec"].contains(&line[0].as_str()) || line == ["cni"];
+        let document = begins(&stdout) || (output.status.code() != Some(0) && begins(&stderr));
+        assert!(foreign || document, "podnet {args:?} prints no document: {stdout}{stderr}");
+    }
+    assert!(printed.len() > 8, "{printed:?}");
 }
 
 #[test]

@@ -100,6 +100,12 @@ impl Podnet {
         self
     }
 
+    /// Runs another binary of podnet's.
+    pub fn in_place(mut self, file: PathBuf) -> Self {
+        self.binary = Some(file);
+        self
+    }
+
     /// The binary itself where no daemon has a place: that needs no root.
     pub fn command(&self) -> Command {
         let mut words: Vec<&OsStr> = Vec::new();
