@@ -36,7 +36,6 @@ pub const KINDS: &[Kind] = &[
     kind::<Inspection>("Inspection", "podnet inspect"),
     kind::<Creation>("Creation", "podnet create"),
     kind::<Deletion>("Deletion", "podnet delete"),
-    kind::<Bench>("Bench", "podnet bench add"),
     kind::<Leftovers>("Leftovers", "podnet gc"),
     kind::<Bench>("Bench", "podnet bench add"),
     kind::<ChainRun>("ChainRun", "podnet create --conf, podnet delete --conf, podnet cni check, status and gc"),

@@ -52,6 +52,22 @@ fn formatters_have_nothing_to_complain_of() {
     }
 }
 
+/// What is the same for all stands in podnet(1), and every other page of a command leads there.
+#[test]
+fn every_page_has_what_one_looks_for() {
+    for (name, page) in pages() {
+        let has = |heading: &str| page.lines().any(|line| line.replace('"', "") == format!(".SH {heading}"));
+        let wanted: &[&str] = match name.as_str() {
+            "podnet.1" => &["ENVIRONMENT", "FILES", "CAPABILITIES", "EXIT STATUS", "SEE ALSO"],
+            name if name.ends_with(".1") => &["SYNOPSIS", "DESCRIPTION", "EXAMPLES", "COMMON", "SEE ALSO"],
+            _ => &["NAME", "DESCRIPTION", "SEE ALSO"],
+        };
+        // A command with one example has one.
+        let missing = wanted.iter().filter(|heading| !has(heading) && !has(heading.trim_end_matches('S')));
+        assert_eq!(missing.collect::<Vec<_>>(), [&""; 0], "{name}");
+    }
+}
+
 /// A variable that is read somewhere stands in the manual.
 #[test]
 fn every_variable_is_told_of() {

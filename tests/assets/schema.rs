@@ -50,6 +50,8 @@ fn every_document_has_a_schema() {
         |name: &str| registry.contains(&format!("kind::<{name}>")) || registry.contains(&format!("::{name}>("));
     let missing: Vec<_> = shown.iter().filter(|name| !listed(name)).collect();
     assert!(missing.is_empty(), "add to KINDS in src/view/schema.rs: {missing:?}");
+    let names: BTreeSet<_> = KINDS.iter().map(|kind| kind.name).collect();
+    assert_eq!(names.len(), KINDS.len(), "a kind is listed twice in src/view/schema.rs");
 }
 
 fn breaches(promised: &Value, now: &Value) -> Vec<String> {

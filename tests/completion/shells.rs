@@ -8,6 +8,7 @@ use rexpect::session::{PtySession, spawn_with_options};
 use crate::support::fake_docker::{FakeDocker, container, container_of_pod};
 use crate::support::prerequisite;
 use crate::support::scratch::Scratch;
+use crate::support::shell::succeed;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_podnet");
 const COMPLETIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/completions");
@@ -41,12 +42,15 @@ impl Shell {
             let file = scratch.write(&format!("bin/{name}"), &content);
             std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         }
+        let store = ["--root", &scratch.text("store")];
+        succeed(Command::new(BINARY).args(["ipam", "pool", "add", "pnt-blue", "10.7.0.0/24"]).args(store));
         let mut command = Command::new(argv[0]);
         command.args(&argv[1..]).current_dir(scratch.path());
         command.env("PATH", format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", scratch.text("bin")));
         command.envs([
             ("HOME", scratch.text("")),
             ("DOCKER_HOST", docker.host()),
+            ("PODNET_ROOT", scratch.text("store")),
             ("LC_ALL", "C.UTF-8".into()),
             ("TERM", "xterm".into()),
         ]);
@@ -90,6 +94,9 @@ impl Shell {
             ("podnet list --output=ya\t", "[list][--output=yaml]"),
             ("podnet list -o jsonp\t'$.items'", "[list][-o][jsonpath=$.items]"),
             ("podnet exec pnt-d\t-- pnt-t\t", "[exec][pnt-db][--][pnt-tool]"),
+            ("podnet check --ignore rou\t", "[check][--ignore][route]"),
+            ("podnet explain PN-LINK-009\t", "[explain][PN-LINK-009]"),
+            ("podnet ipam list --pool pnt\t", "[ipam][list][--pool][pnt-blue]"),
             ("podnet inspect nothing-like-it\t", "[inspect][nothing-like-it]"),
         ] {
             assert_eq!(self.typed(keys), ran, "{keys:?}");
