@@ -340,4 +340,14 @@ c          cccccccccccc  27219  4026532190  10.216.136.178  lxc4f1c0d77a2b1
         assert!(text.lines().take(4).all(|line| line.width() <= 60), "{text}");
         assert!(text.contains("aaaaaaaaaaaa") && text.contains("lxc4f1c0d77a2b1") && !text.contains("NETNS"), "{text}");
     }
+
+    #[test]
+    fn wide_and_escaping_letters_keep_the_columns() {
+        for pod in ["größe-漢字", "a\u{1b}[31mb", "e\u{301}", "web-👍"] {
+            let text = shown(&list(pod), None, false);
+            let place = |id: &str| text.lines().find_map(|line| line.split_once(id)).unwrap().0.width();
+            assert_eq!(place("aaaaaaaaaaaa"), place("cccccccccccc"), "{text}");
+            assert!(!text.contains('\u{1b}'), "{text:?}");
+        }
+    }
 }

@@ -177,7 +177,7 @@ fn a_runtime_that_hangs_costs_its_deadline_and_no_word() {
     let begin = Instant::now();
     let ran = asked(on(&docker), &["inspect", "l"]);
     assert!(words(&ran).contains(&"lo"), "{}", ran.stdout);
-    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
 }
 
 #[test]
