@@ -1,5 +1,6 @@
 //! All rules there are.
 
+use super::cilium::{agent, drops, endpoint, map, program, state};
 use super::rule::Rule;
 use super::{address, cni, dns, firewall, ipam, link, mtu, neighbour, netns, route, socket, sysctl};
 
@@ -103,6 +104,37 @@ pub static RULES: &[&Rule] = &[
     &firewall::RULE_DROPS,
     &firewall::ORPHANED,
     &firewall::BRIDGE_UNFILTERED,
+    &endpoint::INTERFACE_GONE,
+    &endpoint::INTERFACE_UNKNOWN,
+    &endpoint::UNMANAGED,
+    &state::NOT_READY,
+    &state::STUCK,
+    &state::CONTROLLER_FAILS,
+    &state::POLICY_BEHIND,
+    &state::NO_LABELS,
+    &endpoint::OTHER_INTERFACE,
+    &endpoint::OTHER_MAC,
+    &endpoint::OTHER_ADDRESS,
+    &endpoint::POD_GONE,
+    &program::MISSING,
+    &program::WRONG_SIDE,
+    &program::TWICE,
+    &program::FOREIGN,
+    &program::TOWARDS_MISSING,
+    &map::ENTRY_MISSING,
+    &map::ENTRY_DIFFERS,
+    &map::ENTRY_STALE,
+    &map::OTHER_IDENTITY,
+    &map::NO_POLICY_PROGRAM,
+    &agent::HEARTBEAT,
+    &drops::GROW,
+    &agent::QUEUE,
+    &agent::SILENT,
+    &agent::UNWELL,
+    &agent::CONTROLLERS,
+    &agent::OTHER_CIDR,
+    &agent::NODES_UNREACHABLE,
+    &state::PENDING_OPTIONS,
 ];
 
 /// The rule of a code, in any case.

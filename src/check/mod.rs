@@ -16,6 +16,7 @@ mod pod;
 pub mod rule;
 
 mod address;
+mod cilium;
 mod cni;
 mod dns;
 mod firewall;

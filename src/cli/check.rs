@@ -66,7 +66,7 @@ impl Check {
             common.print(&check::rule::list(wanted))?;
             return Ok(0);
         }
-        let options = common.options()?;
+        let options = Options { agent: true, ..common.options_with_kube()? };
         let targets = self.targets.iter().map(|text| text.parse()).collect::<Result<Vec<Target>, _>>()?;
         let report = block_on(judge(&options, &targets, &choice))??;
         common.print(&report)?;

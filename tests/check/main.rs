@@ -2,12 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+#[allow(dead_code, reason = "tests/kube asks more of it")]
+#[path = "../kube/apiserver.rs"]
+mod apiserver;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answering;
 mod case;
+mod cilium;
 mod docker;
 mod elsewhere;
+mod kube;
 mod node;
 mod promises;
 mod rules;

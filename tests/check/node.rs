@@ -18,6 +18,8 @@ pub enum Kind {
     Macvlan,
     Nested,
     Host,
+    /// Nothing yet.
+    None,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
             Kind::Macvlan => "kind_macvlan",
             Kind::Nested => "kind_nested",
             Kind::Host => "kind_host",
+            Kind::None => ":",
         }
     }
 }

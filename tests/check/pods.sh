@@ -32,7 +32,9 @@ resolv() { printf '%s\n' "$@" >/run/resolv; cat /run/resolv >/etc/resolv.conf; }
 
 # The network's file, its plugins, and the store of its addresses: podnet's own, else host-local's.
 network() {
-  if [ "$TYPE" = podnet ]; then
+  if [ "$TYPE" = cilium-cni ]; then
+    ipam='' STORE=''
+  elif [ "$TYPE" = podnet ]; then
     ipam='' STORE=/var/lib/podnet/networks/routed
     if [ ! -e /var/lib/podnet/pools/routed.json ]; then
       mkdir -p /var/lib/podnet/pools
@@ -44,12 +46,12 @@ network() {
     ipam=$(printf ',"ipam":{"type":"host-local","ranges":[[{"subnet":"%s.0/24"}],[{"subnet":"%s::/64"}]]}' "${IP4%.*}" "${IP6%::*}")
   fi
   CONFIG=$(printf '{"cniVersion":"1.0.0","name":"%s","plugins":[{"type":"%s"%s}]}' "$NET" "$TYPE" "$ipam")
-  mkdir -p /etc/cni/net.d /opt/cni/bin "$STORE"
+  mkdir -p /etc/cni/net.d /opt/cni/bin ${STORE:+"$STORE"}
   if [ -z "$ROUTER" ]; then echo "$CONFIG" >/etc/cni/net.d/10-net.conflist; fi
   for plugin in "$TYPE" host-local; do printf '#!/bin/sh\n' >"/opt/cni/bin/$plugin"; chmod 755 "/opt/cni/bin/$plugin"; done
 }
 
-hold() { for address; do printf '%s\r\neth0' "$(container_id "$NAME")" >"$STORE/$address"; done; } # ADDRESS…, for the pod
+hold() { for address; do [ -z "$STORE" ] || printf '%s\r\neth0' "$(container_id "$NAME")" >"$STORE/$address"; done; } # ADDRESS…, for the pod
 
 record() { echo "/var/lib/cni/results/$NET-$(container_id "$1")-eth0"; } # NAME
 
@@ -59,16 +61,19 @@ own_mac() { sed -n 's/.*"name": "eth0", "mac": "\([^"]*\)".*/\1/p' "$(record "$1
 cached() { # libcni's record of what ADD gave to the pod whose values are set
   id=$(container_id "$NAME")
   config=$(printf %s "$CONFIG" | base64 -w0)
+  ips="{\"address\": \"$IP4/$LEN4\", \"gateway\": \"$GW4\", \"interface\": $INDEX}"
+  routes="{\"dst\": \"0.0.0.0/0\", \"gw\": \"$GW4\"}, {\"dst\": \"192.0.2.0/24\", \"gw\": \"$GW4\"}"
+  if [ -n "$IP6" ]; then
+    ips="$ips, {\"address\": \"$IP6/$LEN6\", \"gateway\": \"$GW6\", \"interface\": $INDEX}"
+    routes="$routes, {\"dst\": \"::/0\", \"gw\": \"$GW6\"}"
+  fi
   mac=$(ip -n "$NAME" -j link show dev eth0 | sed 's/.*"address":"\([^"]*\)".*/\1/')
   cat >"$(record "$NAME")" <<JSON
 {"kind": "cniCacheV1", "containerId": "$id", "config": "$config", "ifName": "eth0", "networkName": "$NET",
  "netns": "/var/run/netns/$NAME", "cniArgs": [["K8S_POD_NAMESPACE", "demo"], ["K8S_POD_NAME", "$NAME"]],
  "result": {"cniVersion": "1.0.0",
   "interfaces": [$HOST_ENTRY{"name": "eth0", "mac": "$mac", "mtu": 1500, "sandbox": "/var/run/netns/$NAME"}],
-  "ips": [{"address": "$IP4/$LEN4", "gateway": "$GW4", "interface": $INDEX},
-          {"address": "$IP6/$LEN6", "gateway": "$GW6", "interface": $INDEX}],
-  "routes": [{"dst": "0.0.0.0/0", "gw": "$GW4"}, {"dst": "::/0", "gw": "$GW6"},
-             {"dst": "192.0.2.0/24", "gw": "$GW4"}]}}
+  "ips": [$ips], "routes": [$routes]}}
 JSON
 }
 
@@ -91,10 +96,10 @@ remember() {
 restore() {
   pod ip link set eth0 up
   pod ip addr replace "$IP4/$LEN4" dev eth0
-  pod ip addr replace "$IP6/$LEN6" dev eth0 nodad
-  if [ "$KIND" = routed ]; then
+  [ -z "$IP6" ] || pod ip addr replace "$IP6/$LEN6" dev eth0 nodad
+  if [ "$KIND" = routed ] || [ "$KIND" = cilium ]; then
     pod ip route replace "$GW4" dev eth0 scope link
-    pod ip -6 route replace "$GW6" dev eth0
+    [ -z "$IP6" ] || pod ip -6 route replace "$GW6" dev eth0
   elif [ "$KIND" = ptp ]; then
     pod ip route del 10.89.0.0/24 dev eth0 scope link 2>/dev/null || true
     pod ip route replace "$GW4" dev eth0 scope link
@@ -102,7 +107,7 @@ restore() {
   fi
   pod ip route replace default via "$GW4" dev eth0
   pod ip route replace 192.0.2.0/24 via "$GW4" dev eth0
-  pod ip -6 route replace default via "$GW6" dev eth0
+  [ -z "$IP6" ] || pod ip -6 route replace default via "$GW6" dev eth0
 }
 
 # What its router had for it.
@@ -169,6 +174,32 @@ macvlan_pod() {
   ip link add link mac0 name "m$NAME" type macvlan mode bridge
   ip link set "m$NAME" netns "/run/netns/$NAME" name eth0
   restore; remember
+}
+
+# cilium-cni in its usual mode: one route for all pods, to cilium_host; the program on each pair leads on from there.
+cilium_pod() { # NAME ADDRESS MAC HOST_END MAC IFINDEX, as a real agent recorded them
+  NAME=$1 N=0 ROUTER='' KIND=cilium TYPE=cilium-cni HOSTIF=$4 GATE=$4 LEN4=32 LEN6='' IP4=$2 IP6='' GW4=10.244.1.217 GW6=''
+  if ! ip link show dev cilium_host >/dev/null 2>&1; then
+    ip link add cilium_host type veth peer name cilium_net
+    ip link set cilium_host up; ip link set cilium_net up
+    ip addr add "$GW4/32" dev cilium_host
+    ip route add "$GW4" dev cilium_host scope link
+    ip route add 10.244.1.0/24 via "$GW4" dev cilium_host src "$GW4"
+    mkdir -p /run/cilium/state /run/cilium/deleteQueue
+  fi
+  netns "$NAME"
+  ip link add "$HOSTIF" index "$6" address "$5" type veth peer name eth0 address "$3" netns "/run/netns/$NAME"
+  ip link set "$HOSTIF" up
+  if [ -e /sys/fs/bpf/cil_from_container ]; then taken; fi
+  restore; remember
+}
+taken() { # by Cilium's program, what comes out of the pod
+  tc qdisc replace dev "$HOSTIF" clsact
+  tc filter replace dev "$HOSTIF" ingress prio 1 handle 1 bpf da object-pinned /sys/fs/bpf/cil_from_container
+}
+kind_cilium() {
+  cilium_pod web 10.244.1.249 52:1e:f9:cb:16:47 lxcbafbf983d433 42:3d:83:68:7d:d1 50
+  cilium_pod db 10.244.1.104 0a:7d:be:ea:3a:39 lxcf677d59c77cc 22:0f:db:ed:85:73 56
 }
 
 kind_bridge() { bridge_pod web 7; bridge_pod db 8; }

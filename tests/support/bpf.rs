@@ -13,8 +13,13 @@ use super::scratch::Scratch;
 /// `enum bpf_cmd`, `enum bpf_map_type`.
 const MAP_CREATE: libc::c_int = 0;
 const MAP_UPDATE_ELEM: libc::c_int = 2;
+const MAP_DELETE_ELEM: libc::c_int = 3;
+const PROG_LOAD: libc::c_int = 5;
 const OBJ_PIN: libc::c_int = 6;
+const LINK_CREATE: libc::c_int = 28;
 pub const HASH: u32 = 1;
+pub const ARRAY: u32 = 2;
+pub const PROGRAM_ARRAY: u32 = 3;
 pub const PERCPU_HASH: u32 = 5;
 pub const LPM_TRIE: u32 = 11;
 /// `BPF_F_NO_PREALLOC`, which tries need.
@@ -48,6 +53,29 @@ struct Pin {
     file_flags: u32,
 }
 
+#[repr(C)]
+#[derive(Default)]
+struct Load {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+    log: [u64; 2],
+    kern_version: u32,
+    prog_flags: u32,
+    prog_name: [u8; 16],
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct Link {
+    prog_fd: u32,
+    target_ifindex: u32,
+    attach_type: u32,
+    flags: u32,
+    tcx: [u64; 3],
+}
+
 /// `attr` must be the struct that `command` expects.
 fn bpf<T>(command: libc::c_int, attr: &mut T) -> libc::c_long {
     // SAFETY: the kernel reads and writes at most the size given, which is that of `attr`; the addresses inside it
@@ -77,7 +105,9 @@ impl Map {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let map_flags = if kind == LPM_TRIE { NO_PREALLOC } else { 0 };
         let (key_size, value_size) = (sizes.0 as u32, sizes.1 as u32);
-        let fd = bpf(MAP_CREATE, &mut Create { map_type: kind, key_size, value_size, max_entries: 256, map_flags });
+        // Slots are numbered by endpoints' ids.
+        let max_entries = if kind == PROGRAM_ARRAY { 1 << 16 } else { 256 };
+        let fd = bpf(MAP_CREATE, &mut Create { map_type: kind, key_size, value_size, max_entries, map_flags });
         // SAFETY: the kernel has just made this descriptor for us.
         #[expect(unsafe_code, reason = "a descriptor comes out of bpf(2) as a number")]
         let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
@@ -88,8 +118,75 @@ impl Map {
     }
 
     pub fn insert(&self, key: &[u8], value: &[u8]) {
-        assert_eq!((key.len(), value.len()), self.sizes);
+        assert_eq!(key.len(), self.sizes.0);
         let (key, value) = (key.as_ptr().expose_provenance() as u64, value.as_ptr().expose_provenance() as u64);
         bpf(MAP_UPDATE_ELEM, &mut Element { map_fd: self.fd.as_raw_fd() as u32, key, value, ..Element::default() });
+    }
+}
+
+impl Map {
+    pub fn remove(&self, key: &[u8]) {
+        let key = key.as_ptr().expose_provenance() as u64;
+        bpf(MAP_DELETE_ELEM, &mut Element { map_fd: self.fd.as_raw_fd() as u32, key, ..Element::default() });
+    }
+
+    /// Of [`PROGRAM_ARRAY`].
+    pub fn insert_program(&self, slot: u32, program: &OwnedFd) {
+        self.insert(&slot.to_le_bytes(), &(program.as_raw_fd() as u32).to_le_bytes());
+    }
+}
+
+/// A classifier of that name that has nothing to say: `r0 = TC_ACT_UNSPEC; exit`.
+pub fn classifier(name: &str) -> OwnedFd {
+    const SCHED_CLS: u32 = 3;
+    let instructions: [u64; 2] = [0xb7 | 0xffff_ffff << 32, 0x95];
+    let license = *b"GPL\0";
+    let mut prog_name = [0; 16];
+    let known = name.len().min(15);
+    prog_name[..known].copy_from_slice(&name.as_bytes()[..known]);
+    let address = |pointer: *const u8| pointer.expose_provenance() as u64;
+    let mut load = Load {
+        prog_type: SCHED_CLS,
+        insn_cnt: 2,
+        insns: address(instructions.as_ptr().cast()),
+        license: address(license.as_ptr()),
+        prog_name,
+        ..Load::default()
+    };
+    let fd = bpf(PROG_LOAD, &mut load);
+    // SAFETY: the kernel has just made this descriptor for us.
+    #[expect(unsafe_code, reason = "a descriptor comes out of bpf(2) as a number")]
+    unsafe {
+        OwnedFd::from_raw_fd(fd as i32)
+    }
+}
+
+/// How many values a map has that has one a CPU.
+pub fn possible_cpus() -> usize {
+    let text = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap();
+    text.trim().rsplit(['-', ',']).next().unwrap().parse::<usize>().unwrap() + 1
+}
+
+pub fn pin(program: &OwnedFd, path: &Path) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let name = CString::new(path.to_str().unwrap()).unwrap();
+    let pathname = name.as_ptr().expose_provenance() as u64;
+    bpf(OBJ_PIN, &mut Pin { pathname, bpf_fd: program.as_raw_fd() as u32, ..Pin::default() });
+}
+
+/// What comes in by an interface of this thread's namespace, as long as the link is held; None where the kernel has no tcx.
+pub fn attach_tcx(program: &OwnedFd, ifindex: u32) -> Option<OwnedFd> {
+    const TCX_INGRESS: u32 = 46;
+    let mut link = Link {
+        prog_fd: program.as_raw_fd() as u32,
+        target_ifindex: ifindex,
+        attach_type: TCX_INGRESS,
+        ..Link::default()
+    };
+    // SAFETY: the kernel reads at most the size given, which is that of `link`, and makes a descriptor for us.
+    #[expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
+    unsafe {
+        let fd = libc::syscall(libc::SYS_bpf, LINK_CREATE, std::ptr::from_mut(&mut link), size_of::<Link>());
+        (fd >= 0).then(|| OwnedFd::from_raw_fd(fd as i32))
     }
 }

@@ -124,9 +124,12 @@ impl Machine {
     pub fn podnet(&self, args: &[&str]) -> Ran {
         let begin = std::time::Instant::now();
         let mut command = self.command("env");
-        for variable in ["DOCKER_HOST", "CONTAINER_HOST", "CONTAINER_RUNTIME_ENDPOINT", "PODNET_TARGET", "COLUMNS"] {
+        let variables = ["DOCKER_HOST", "CONTAINER_HOST", "CONTAINER_RUNTIME_ENDPOINT", "PODNET_TARGET", "COLUMNS"];
+        for variable in variables.into_iter().chain(["KUBECONFIG", "CILIUM_SOCK"]) {
             command.args(["-u", variable]);
         }
+        // As the recorded one is called in its cluster.
+        command.args(["NODE_NAME=vm", "HOME=/nowhere"]);
         let output = command.arg(BINARY).args(args).output().unwrap();
         Ran::new(output, begin.elapsed())
     }
