@@ -109,7 +109,20 @@ impl Create {
         }
     }
 
+    /// A drill with a step that this creation has not would be none.
+    fn refuse_foreign_step(&self, wish: &Wish) -> Result<(), Error> {
+        let steps: Vec<&str> = steps::of(wish).iter().map(|step| step.name()).collect();
+        match self.fail_at.as_deref().filter(|step| !steps.contains(step)) {
+            Some(step) => {
+                let step = step.to_owned();
+                Err(Error::NoSuchStep { step, steps: steps.join(", ") })
+            }
+            None => Ok(()),
+        }
+    }
+
     fn create(&self, common: &Common, wish: Wish) -> Result<u8, Error> {
+        self.refuse_foreign_step(&wish)?;
         let engine = self.state.engine().failing_at(self.fail_at.clone());
         if self.dry_run {
             let (work, steps) = engine.plan(wish)?;

@@ -1,6 +1,7 @@
 //! How a command fails: what was tried, what happened, what to do next, and the exit status.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -57,6 +58,12 @@ pub enum Error {
     Spawn { source: io::Error },
     #[error("the choice was given up")]
     GivenUp,
+    #[error("the Cilium agent did not do it")]
+    Agent { source: flow::Error },
+    #[error("{address} is the agent's own ({owner}): it stays")]
+    AgentsOwn { address: IpAddr, owner: String },
+    #[error("--fail-at {step}: this creation has no such step ({steps})")]
+    NoSuchStep { step: String, steps: String },
     #[error(transparent)]
     RefusedConf(#[from] conf::Refused),
     /// What the endpoints are asked of does not answer.
@@ -163,6 +170,7 @@ impl Error {
             | Error::UnknownRule { .. }
             | Error::ConfigForm { .. }
             | Error::NoneBesideRuntime
+            | Error::NoSuchStep { .. }
             | Error::RefusedConf(_)
             | Error::Usage { .. }
             | Error::Identity(_) => USAGE,

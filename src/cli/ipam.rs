@@ -5,16 +5,28 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
+use jiff::Timestamp;
 
-use super::{Common, Error};
+use super::node::{add_attachments, add_networks, add_stores};
+use super::{Common, Error, block_on};
+use crate::cni::evidence::add_ranges;
+use crate::collect::options::Kube;
+use crate::collect::survey::hostname;
+use crate::collect::{cilium, kube};
+use crate::flow;
+use crate::flow::agent::client::Client;
+use crate::flow::agent::{Agent, Given};
 use crate::ipam::range::AddressRange;
 use crate::ipam::reader::{self, Reservation};
 use crate::ipam::{self, DEFAULT_ROOT, Owner, Pool, Store};
+use crate::model::node::Node;
 use crate::view::ipam as view;
+use crate::view::node_ipam;
 
 const EXAMPLES: &str = "\
 Examples:
-  podnet ipam                                   pools, and how full they are
+  podnet ipam                                   which subnets, how full, by whom
+  podnet ipam list                              who holds which address, by whom
   podnet ipam pool add blue 10.7.0.0/24 fd07::/64 --exclude 10.7.0.2-10.7.0.9
   podnet ipam pool list
   podnet ipam pool rm blue
@@ -22,11 +34,13 @@ Examples:
   podnet ipam list --dir /var/lib/cni/networks  … of the plugin host-local
   podnet ipam show 10.42.0.7
   podnet ipam release --container 3f2a91c04d5e
+  podnet ipam release 10.244.1.9 --agent        one that leaked in the agent
 
 Files: /var/lib/podnet/networks/POOL/ADDRESS, in the layout of host-local";
 
-/// Show and change the addresses that podnet gives to pods
+/// Show who gives pods their addresses, change podnet's own
 ///
+/// Read are the Cilium agent, the stores of the plugin host-local, podnet's own store and libcni's cache.
 /// The pool «default», 10.42.0.0/24 and fd42::/64, exists from the start; `pool add default CIDR…`
 /// puts other subnets in its place.
 #[derive(Args, Debug)]
@@ -96,6 +110,9 @@ struct ReleaseWhat {
 struct Release {
     #[command(flatten)]
     what: ReleaseWhat,
+    /// Of this node's Cilium agent: an address that leaked, which no endpoint uses
+    #[arg(long, requires = "address", conflicts_with = "container")]
+    agent: bool,
     /// Only of this interface of the container
     #[arg(long, value_name = "NAME", conflicts_with = "address")]
     ifname: Option<String>,
@@ -105,7 +122,8 @@ impl Ipam {
     pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
         let store = Store::open(&self.root);
         match &self.command {
-            None | Some(Command::Pool { command: PoolCommand::List }) => common.print(&pools(&store)?),
+            None => common.print(&node_ipam::pools(&self.node(common)?, pools(&store)?.items)),
+            Some(Command::Pool { command: PoolCommand::List }) => common.print(&pools(&store)?),
             Some(Command::Pool { command: PoolCommand::Add { name, cidr, gateway, exclude } }) => {
                 let pool = Pool::new(name, cidr, gateway, exclude.clone());
                 let pool = pool.map_err(|source| ipam::Error::Pool { pool: name.clone(), source })?;
@@ -113,15 +131,68 @@ impl Ipam {
                 common.print(&view::pools(vec![usage(&store, &pool)?]))
             }
             Some(Command::Pool { command: PoolCommand::Rm { name } }) => Ok(store.remove_pool(name)?),
-            Some(Command::List { pool, dir }) => {
-                let networks = dir.clone().unwrap_or_else(|| self.root.join("networks"));
-                common.print(&list(&networks, pool.as_deref())?)
+            Some(Command::List { pool, dir: Some(dir) }) => common.print(&list(dir, pool.as_deref())?),
+            Some(Command::List { pool, dir: None }) => {
+                common.print(&node_ipam::addresses(&self.node(common)?, pool.as_deref()))
             }
-            Some(Command::Show { address }) => common.print(&show(&store, *address)?),
+            Some(Command::Show { address }) => {
+                let report = show(&store, *address)?;
+                let report = match report.state {
+                    view::State::Unknown => {
+                        view::known_elsewhere(report, node_ipam::addresses(&self.node(common)?, None))
+                    }
+                    _ => report,
+                };
+                common.print(&report)
+            }
+            Some(Command::Release(Release {
+                what: ReleaseWhat { address: Some(address), .. }, agent: true, ..
+            })) => common.print(&view::released(release_of_agent(common, *address)?)),
             Some(Command::Release(release)) => common.print(&view::released(release.run(&store)?)),
         }?;
         Ok(0)
     }
+}
+
+impl Ipam {
+    /// Who gives addresses here, and to whom. The API server is asked where only it knows how many there are.
+    fn node(&self, common: &Common) -> Result<Node, Error> {
+        let options = common.options_with_kube()?;
+        let mut node = Node { hostname: hostname(), collected_at: Timestamp::now(), ..Node::default() };
+        block_on(async {
+            cilium::ask(&options).await.add_to(&mut node);
+            let mode = node.agent.as_ref().and_then(|agent| agent.mode.ipam.as_deref());
+            if options.kube == Kube::Asked || mode.is_some_and(|mode| BY_RESOURCE.contains(&mode)) {
+                let asked = kube::ask(&options).await;
+                let (source, told) = asked.unzip();
+                node.sources.extend(source);
+                node.kubernetes = told.flatten().map(|(_, told)| told);
+            }
+        })?;
+        add_networks(&mut node);
+        add_stores(&mut node, &self.root);
+        add_attachments(&mut node);
+        add_ranges(&mut node);
+        Ok(node)
+    }
+}
+
+/// Modes in which the agent does not tell how many addresses its pools have.
+const BY_RESOURCE: [&str; 5] = ["multi-pool", "crd", "eni", "azure", "alibabacloud"];
+
+/// One that leaked: whose it is, the agent's books must say, and what it uses itself is not given back.
+fn release_of_agent(common: &Common, address: IpAddr) -> Result<Vec<IpAddr>, Error> {
+    let options = common.options()?;
+    let agent = Agent { socket: cilium::socket(&options).to_owned(), patience_ms: 0, pod: None, pool: None };
+    let held = block_on(cilium::ask_allocations(&cilium::client(&options)))?.map_err(flow::Error::from);
+    let held = held.map_err(|source| Error::Agent { source })?;
+    let Some(held) = held.into_iter().find(|held| held.address == address) else { return Ok(Vec::new()) };
+    if let Some(owner) = held.owner.filter(|owner| !owner.contains('/')) {
+        return Err(Error::AgentsOwn { address, owner });
+    }
+    let given = Given { address, pool: Some(held.pool), expiration: None };
+    Client::new(&agent).and_then(|client| client.release(&given)).map_err(|source| Error::Agent { source })?;
+    Ok(vec![address])
 }
 
 fn pools(store: &Store) -> Result<view::PoolList, ipam::Error> {
@@ -137,7 +208,7 @@ fn list(networks: &Path, only: Option<&str>) -> Result<view::AddressList, ipam::
     let mut held = Vec::new();
     for network in reader::networks(networks)? {
         if only.is_none_or(|only| only == network) {
-            held.extend(view::held(&network, &reader::read(&networks.join(&network))?));
+            held.extend(view::held("host-local", &network, &reader::read(&networks.join(&network))?));
         }
     }
     Ok(view::addresses(held))

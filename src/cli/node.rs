@@ -30,7 +30,12 @@ pub fn add_attachments(node: &mut Node) {
 
 /// What the address stores of this node hold.
 pub fn add_address_stores(node: &mut Node) {
-    let (stores, asked) = evidence::stores(Path::new(reader::HOST_LOCAL_ROOT), Path::new(DEFAULT_ROOT));
+    add_stores(node, Path::new(DEFAULT_ROOT));
+}
+
+/// … with podnet's own below `own`.
+pub fn add_stores(node: &mut Node, own: &Path) {
+    let (stores, asked) = evidence::stores(Path::new(reader::HOST_LOCAL_ROOT), own);
     node.address_stores = stores;
     node.sources.extend(asked);
 }

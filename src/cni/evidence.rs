@@ -191,13 +191,15 @@ fn network_file(file: &File) -> NetworkFile {
         Standing::Blocked { by } => (network::Standing::Blocked, Some(by)),
     };
     let network = file.network.as_ref().ok();
+    let plugins = || network.into_iter().flat_map(|network| &network.plugins);
     NetworkFile {
         path: file.path.to_string_lossy().into_owned(),
         network: network.map(|network| network.name.clone()),
-        plugins: network.into_iter().flat_map(|network| &network.plugins).map(|plugin| plugin.kind.clone()).collect(),
+        plugins: plugins().map(|plugin| plugin.kind.clone()).collect(),
         missing: file.missing.clone(),
         not_executable: file.not_executable.clone(),
         ranges: network.map(ranges).unwrap_or_default(),
+        ipam: plugins().find_map(|plugin| plugin.ipam()).map(str::to_owned),
         standing,
         because_of: because_of.map(|path| path.to_string_lossy().into_owned()),
         problem: file.network.as_ref().err().map(|invalid| chain(invalid)),

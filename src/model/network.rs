@@ -50,6 +50,9 @@ pub struct NetworkFile {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<AddressRange>,
     pub standing: Standing,
+    /// The type of the address plugin that they name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipam: Option<String>,
     /// The file that decides its standing, where another one does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub because_of: Option<String>,

@@ -12,6 +12,10 @@ use super::API_VERSION;
 use crate::ipam::Pool;
 use crate::ipam::reader::{Listing, Reservation};
 use crate::model::address::Family;
+use crate::model::source::Asked;
+
+/// Under «by»: podnet's own store.
+pub const OWN: &str = "podnet";
 
 /// The pools of this node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,14 +23,35 @@ use crate::model::address::Family;
 pub struct PoolList {
     pub api_version: String,
     pub kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Who gives the next pod its addresses: cilium agent, host-local, podnet, or another plugin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruled_by: Option<String>,
+    /// Of the agent: kubernetes, cluster-pool, multi-pool, crd, eni, azure, alibabacloud, delegated-plugin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Which subnets this node gives addresses from, and whether it can take another pod, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub can_take_another: Option<bool>,
+    /// Those of whoever gives the next address first.
     pub items: Vec<PoolUse>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Asked>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolUse {
     pub name: String,
+    /// podnet, cilium agent, host-local.
+    pub by: String,
     pub families: Vec<FamilyUse>,
+    /// … of which nobody here tells how many addresses there are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncounted: Vec<UncountedUse>,
     /// Ranges that are never given out.
     pub exclude: Vec<String>,
     /// Files in the pool's directory that are no part of the layout, and addresses that it no longer covers.
@@ -53,6 +78,16 @@ pub struct FamilyUse {
     pub last_reserved: Option<IpAddr>,
 }
 
+/// Addresses of one family that are given out from more than this node knows the number of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UncountedUse {
+    pub family: Family,
+    #[schemars(with = "Vec<String>")]
+    pub subnets: Vec<IpNet>,
+    pub used: usize,
+}
+
 /// The addresses that are held.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -66,8 +101,13 @@ pub struct AddressList {
 #[serde(rename_all = "camelCase")]
 pub struct HeldAddress {
     pub address: IpAddr,
+    /// Who says that he gave it: podnet, cilium agent, host-local; cni cache, where none of them does.
+    pub by: String,
     /// The pool, or the network of host-local.
     pub pool: String,
+    /// By the agent's books: `namespace/pod`, router, health, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,7 +165,17 @@ pub struct Released {
 }
 
 pub fn pools(items: Vec<PoolUse>) -> PoolList {
-    PoolList { api_version: API_VERSION.to_owned(), kind: "PoolList".to_owned(), items }
+    PoolList {
+        api_version: API_VERSION.to_owned(),
+        kind: "PoolList".to_owned(),
+        node: None,
+        ruled_by: None,
+        mode: None,
+        answer: None,
+        can_take_another: None,
+        items,
+        sources: Vec::new(),
+    }
 }
 
 /// How full a pool is.
@@ -136,7 +186,9 @@ pub fn pool(pool: &Pool, listing: &Listing, resting: &[IpAddr]) -> PoolUse {
     let problems = strangers.chain(stray.map(|held| format!("{}: held, but in no subnet of the pool", held.address)));
     PoolUse {
         name: pool.name.clone(),
+        by: OWN.to_owned(),
         families: pool.families().into_iter().map(|family| family_use(pool, family, listing, resting)).collect(),
+        uncounted: Vec::new(),
         exclude: pool.exclude.iter().map(ToString::to_string).collect(),
         problems: problems.collect(),
     }
@@ -160,9 +212,10 @@ fn family_use(pool: &Pool, family: Family, listing: &Listing, resting: &[IpAddr]
     }
 }
 
-/// The held addresses of one pool or network.
-pub fn held(pool: &str, listing: &Listing) -> Vec<HeldAddress> {
-    listing.reservations.iter().map(|reservation| held_address(pool, reservation)).collect()
+/// The held addresses of one pool or network, of a store of that kind.
+pub fn held(by: &str, pool: &str, listing: &Listing) -> Vec<HeldAddress> {
+    let held = |reservation| HeldAddress { by: by.to_owned(), ..held_address(pool, reservation) };
+    listing.reservations.iter().map(held).collect()
 }
 
 pub fn addresses(items: Vec<HeldAddress>) -> AddressList {
@@ -173,7 +226,9 @@ fn held_address(pool: &str, reservation: &Reservation) -> HeldAddress {
     let holder = reservation.holder.as_ref();
     HeldAddress {
         address: reservation.address,
+        by: OWN.to_owned(),
         pool: pool.to_owned(),
+        owner: None,
         container_id: holder.ok().map(|holder| holder.container_id.clone()),
         ifname: holder.ok().and_then(|holder| holder.ifname.clone()),
         since: reservation.since.and_then(|since| Timestamp::try_from(since).ok()),
@@ -209,6 +264,17 @@ pub fn address(
         gateway: subnet.map(|subnet| subnet.gateway),
         reason: reason.map(str::to_owned),
         holder: holder.or(rested).map(|(name, reservation)| held_address(name, reservation)),
+    }
+}
+
+/// As another than podnet knows the address, where podnet does not.
+pub fn known_elsewhere(report: AddressReport, all: AddressList) -> AddressReport {
+    if report.state != State::Unknown {
+        return report;
+    }
+    match all.items.into_iter().find(|held| held.address == report.address) {
+        Some(held) => AddressReport { state: State::Held, pool: Some(held.pool.clone()), holder: Some(held), ..report },
+        None => report,
     }
 }
 

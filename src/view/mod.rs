@@ -16,6 +16,7 @@ pub mod installation;
 pub mod ipam;
 pub mod kube;
 pub mod list;
+pub mod node_ipam;
 pub mod schema;
 pub mod status;
 

@@ -1,6 +1,8 @@
 //! An agent that is down, silent, forbidding, or answers nonsense: said in words, within the deadline.
 
+use std::io::Read;
 use std::os::unix::net::UnixListener;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -100,7 +102,23 @@ fn thousands_of_endpoints_are_a_list_like_any_other() {
     };
     let many: Vec<Value> = (1..=5000).map(numbered).collect();
     let agent = StandIn::start(Setup::default().answer("/endpoint", json!(many)));
-    let ran = agent.podnet().run(&["endpoint", "list", "--timeout", "60"]);
-    assert_eq!((ran.status, ran.stdout.lines().count()), (0, 5001), "{}", ran.stderr);
+    let mut command = agent.podnet().command();
+    let mut podnet = command.args(["endpoint", "list", "--timeout", "60"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = podnet.stdout.take().unwrap();
+    // It has read and written all by then, and waits for somebody to take it.
+    output.read_exact(&mut [0]).unwrap();
+    let peak = peak_memory(podnet.id());
+    let mut text = String::new();
+    output.read_to_string(&mut text).unwrap();
+    assert!(podnet.wait().unwrap().success());
+    assert_eq!(text.lines().count(), 5001);
     assert_eq!(agent.asked(), ["GET /v1/endpoint"]);
+    assert!(peak <= 80 << 10, "{peak} KiB at its peak");
+}
+
+/// In KiB.
+fn peak_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

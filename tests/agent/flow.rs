@@ -169,6 +169,8 @@ fn a_failure_at_any_step_leaves_nothing_anywhere() {
         let name = node.host.name(step);
         node.refused(&["create", &name, "--agent", "--fail-at", step, "--yes"], "all is undone");
     }
+    let output = node.podnet(&["create", "x", "--fail-at", "agent", "--yes"]);
+    assert_eq!(output.status.code(), Some(2), "a step of another way: {}", text(&output.stderr));
     let released = node.changes().into_iter().filter(|line| line.starts_with("DELETE /v1/ipam/")).count();
     assert_eq!(released, 4, "where no endpoint came of it the address is given back by name");
 }

@@ -9,6 +9,7 @@ mod endpoint;
 mod faults;
 mod flow;
 mod inspect;
+mod ipam;
 mod openapi;
 mod pod;
 mod recordings;

@@ -30,7 +30,8 @@ use crate::model::node::Node;
 use crate::model::source::{Asked, Status};
 use evidence::Evidence;
 
-const SOCKET: &str = "/var/run/cilium/cilium.sock";
+/// Where the agent listens unless it is told otherwise.
+pub const SOCKET: &str = "/var/run/cilium/cilium.sock";
 
 /// What is known of Cilium on this node: by the agent, and by what it keeps beside it.
 #[derive(Debug, Default)]

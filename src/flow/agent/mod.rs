@@ -9,8 +9,10 @@ pub mod request;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use crate::collect::cilium::SOCKET;
 use crate::model::agent::{FamilyAddressing, PodSettings};
 use crate::model::link::Offload;
 
@@ -45,6 +47,12 @@ pub struct Told {
     pub config: Config,
     #[serde(default)]
     pub given: Vec<Given>,
+    /// When it gave them.
+    #[serde(default)]
+    pub given_at: Option<Timestamp>,
+    /// The endpoint came to be: from then on its addresses are the agent's to take back.
+    #[serde(default)]
+    pub registered: bool,
     /// The endpoint was deleted, and with it the agent takes its addresses back.
     #[serde(default)]
     pub deleted: bool,
@@ -85,9 +93,6 @@ pub struct Given {
     pub expiration: Option<String>,
 }
 
-/// Where the real plugin looks, too.
-pub const SOCKET: &str = "/var/run/cilium/cilium.sock";
-
 impl Agent {
     /// Whom the agent is told that an address is for.
     pub fn owner(&self, container_id: &str) -> String {
@@ -103,6 +108,16 @@ impl Agent {
     }
 }
 
+impl Told {
+    /// Whether nobody else can have the addresses by now: the agent takes back what no endpoint came with after ten
+    /// minutes, and then gives it to others.
+    pub fn is_surely_ours(&self, now: Timestamp) -> bool {
+        const SAFE_SECONDS: i64 = 9 * 60;
+        let age = self.given_at.map(|then| now.as_second().saturating_sub(then.as_second()));
+        !self.registered && age.is_some_and(|age| (0..SAFE_SECONDS).contains(&age))
+    }
+}
+
 impl Config {
     /// The pods' gateway: the agent's address on this node.
     pub fn router(&self, address: IpAddr) -> Option<IpAddr> {
@@ -110,5 +125,21 @@ impl Config {
             family.enabled && family.router.is_some_and(|router| router.is_ipv4() == address.is_ipv4())
         };
         self.families.iter().find(of_family)?.router
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_surely_ours_until_its_timer_may_have_run_out() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let told = |registered| Told { given_at: Some(at(1000)), registered, ..Told::default() };
+        assert!(told(false).is_surely_ours(at(1010)));
+        assert!(!told(false).is_surely_ours(at(1000 + 600)), "another may have it");
+        assert!(!told(false).is_surely_ours(at(10)), "the clock was set back");
+        assert!(!told(true).is_surely_ours(at(1010)), "it went with the endpoint");
+        assert!(!Told::default().is_surely_ours(at(1010)));
     }
 }

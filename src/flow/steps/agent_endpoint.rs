@@ -47,6 +47,7 @@ impl Step for AgentEndpoint {
         let told = work.told()?.clone();
         let endpoint = request::endpoint(&work.record, &told, cookie);
         let mac = Client::new(work.agent()?)?.register(&endpoint)?;
+        work.told()?.registered = true;
         let mut changes = vec![Change::added(format!("endpoint of {}", work.record.host.name))];
         if let Some(mac) = mac.filter(|mac| endpoint.mac.is_some() && endpoint.mac != Some(*mac)) {
             let ifindex = work.record.pod.ifindex;

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
+
 use crate::cni::Verb;
 use crate::flow::agent::client::{Client, is_away};
 use crate::flow::agent::{Given, Told};
@@ -52,6 +54,7 @@ impl Step for AgentIpam {
         };
         let told = work.told()?;
         told.given.clone_from(&given);
+        told.given_at = Some(Timestamp::now());
         let leased = usable(told);
         work.record.addresses = leased?;
         let change = |given: &Given| {
@@ -61,7 +64,8 @@ impl Step for AgentIpam {
         Ok(given.iter().map(change).collect())
     }
 
-    /// What went with the endpoint may be another pod's by now, and so may what the agent has under another owner.
+    /// As the real plugin does, as long as nobody else can have them; after that by the agent's books, which it shows
+    /// as they were some seconds ago.
     fn undo(&self, work: &mut Work) -> Result<Vec<Change>, Error> {
         if let Some(delegate) = work.record.wish.delegate.clone() {
             delegate.tell(Verb::Del, Some(&work.record.wish.owner), &work.record.netns_path())?;
@@ -74,28 +78,35 @@ impl Step for AgentIpam {
         let agent = work.agent()?;
         let owner = agent.owner(work.record.wish.owner.container_id());
         let client = Client::new(agent)?;
-        let held = match client.allocations() {
-            // Of an address that no endpoint came with it keeps no record across a start, and a timer until then.
+        match give_back(&client, &told, &owner) {
+            // It keeps no record of an address without an endpoint across a start, and a timer until then.
             Err(Error::Agent(error)) if is_away(&error) => {
                 work.notes.push("the agent is down: it takes the addresses back by itself".to_owned());
                 work.told()?.given.clear();
-                return Ok(Vec::new());
+                Ok(Vec::new())
             }
-            held => held?,
-        };
-        let mut released = Vec::new();
-        for given in told.given.iter().filter(|given| held.get(&given.address) == Some(&owner)) {
-            client.release(given)?;
-            released.push(given.address);
+            Err(error) => Err(error),
+            Ok(released) => {
+                work.told()?.given.clear();
+                work.record.addresses.clear();
+                Ok(removed(released.into_iter()))
+            }
         }
-        work.told()?.given.clear();
-        work.record.addresses.clear();
-        Ok(removed(released.into_iter()))
     }
 }
 
 fn removed(addresses: impl Iterator<Item = IpAddr>) -> Vec<Change> {
     addresses.map(|address| Change::removed(format!("address {address}"))).collect()
+}
+
+fn give_back(client: &Client, told: &Told, owner: &String) -> Result<Vec<IpAddr>, Error> {
+    let mut given = told.given.clone();
+    if !told.is_surely_ours(Timestamp::now()) {
+        let held = client.allocations()?;
+        given.retain(|given| held.get(&given.address) == Some(owner));
+    }
+    given.iter().try_for_each(|given| client.release(given))?;
+    Ok(given.iter().map(|given| given.address).collect())
 }
 
 /// Whatever the other plugin says of gateways, the pod's is the agent.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -16,6 +17,8 @@ pub struct State {
     addresses: BTreeMap<Ipv4Addr, Held>,
     endpoints: BTreeMap<u64, Value>,
     next_endpoint: u64,
+    /// What `/healthz` shows of the addresses, and since when.
+    shown: Option<(Instant, Value)>,
     file: PathBuf,
 }
 
@@ -52,6 +55,8 @@ impl Answer {
 
 /// The pool's first address for pods; the router has one of its own.
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 244, 1, 10);
+/// How long the agent's health is as it was (5 s).
+const SHOWN_FOR: Duration = Duration::from_secs(5);
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 244, 1, 217);
 
 impl State {
@@ -64,6 +69,7 @@ impl State {
             addresses,
             endpoints: BTreeMap::new(),
             next_endpoint: 100,
+            shown: None,
             file: folder.join("state.json"),
         };
         state.work_queue(&folder.join("deleteQueue"));
@@ -132,7 +138,7 @@ impl State {
         })
     }
 
-    fn health(&self, version: (u32, u32)) -> Value {
+    fn health(&mut self, version: (u32, u32)) -> Value {
         let mut health = self.setup.answers.get("/healthz").cloned().unwrap_or_else(|| json!({}));
         let stated = format!("{}.{}.0 (v{}.{}.0-stand-in)", version.0, version.1, version.0, version.1);
         health["cilium"] = json!({"state": "Ok", "msg": stated});
@@ -142,8 +148,13 @@ impl State {
         };
         let all: BTreeMap<String, &String> =
             self.addresses.iter().map(|(address, held)| (key(address, held), &held.owner)).collect();
-        health["ipam"] =
-            json!({"allocations": all, "status": format!("IPv4: {}/254 allocated from 10.244.1.0/24, ", all.len())});
+        let status = format!("IPv4: {}/254 allocated from 10.244.1.0/24, ", all.len());
+        let now = json!({"allocations": all, "status": status});
+        // As the agent, which looks only every so often.
+        if self.shown.as_ref().is_none_or(|(since, _)| since.elapsed() > SHOWN_FOR) {
+            self.shown = Some((Instant::now(), now));
+        }
+        health["ipam"] = self.shown.as_ref().unwrap().1.clone();
         health
     }
 
