@@ -239,7 +239,7 @@ impl Manner {
     /// mount, and whether anybody is in it.
     fn note(&self, item: &Item) -> String {
         if let Some(standing) = &item.standing {
-            return standing.clone();
+            return format!("kubernetes: {standing}");
         }
         if item.workload.is_some() {
             let told = self.columns.contains(&State) || item.state == State::Running;

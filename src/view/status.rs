@@ -317,7 +317,7 @@ fn api_server(node: &Node, asked: &Asked) -> Part {
     part.fact("as", Some(&told.credentials));
     conditions(&mut part, told);
     for unread in &told.unread {
-        let why = format!("not read: {} {}: {}", unread.verb, unread.resource, unread.why);
+        let why = format!("not read: {}", unread.told());
         // What RBAC does not allow podnet is no fault of the server's.
         if unread.rule.is_some() { part.why.push(why) } else { part.degrade(why) }
     }

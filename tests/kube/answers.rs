@@ -184,6 +184,6 @@ fn pods_of_which_nothing_runs_here_are_listed_when_the_server_is_asked() {
     let names: Vec<&str> = items.iter().map(|item| item["workload"]["pod"]["name"].as_str().unwrap()).collect();
     assert!(!names.contains(&"far") && !names.contains(&"done"), "{names:?}");
     let all = podnet.run(&["list", "--kube", "--all", "-n", "demo", "--runtime", "none"]).stdout;
-    assert!(all.contains("Succeeded, app: Completed"), "{all}");
+    assert!(all.contains("kubernetes: Succeeded, app: Completed"), "{all}");
     assert!(!podnet.run(&["list", "--runtime", "none"]).stdout.contains("pending"));
 }

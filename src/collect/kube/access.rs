@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use kube::client::AuthError;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use tokio::net::TcpStream;
 
-use super::chain;
 use super::kubelet::Kubelet;
+use super::{chain, connect};
 
 /// Those that kubeadm, k3s, RKE2, k0s and MicroK8s leave on a control plane's node.
 const ADMINISTRATOR: [&str; 5] = [
@@ -63,11 +64,7 @@ pub struct Access {
 }
 
 impl Access {
-    fn new(mut config: Config, credentials: PathBuf, context: Option<String>) -> Self {
-        // The deadlines and repetitions are podnet's own, with all of the server's answer at hand.
-        config.default_retry = false;
-        config.connect_timeout = None;
-        config.write_timeout = None;
+    fn new(config: Config, credentials: PathBuf, context: Option<String>) -> Self {
         let url = &config.cluster_url;
         Self {
             server: url.to_string().trim_end_matches('/').to_owned(),
@@ -79,10 +76,11 @@ impl Access {
         }
     }
 
-    /// Sets up TLS and credentials; nothing is sent yet. It may run a credential plugin, and so may block.
-    pub fn connect(&self) -> Result<Client, Error> {
+    /// Sets up TLS and credentials on the open connection; nothing is sent yet. It may run a credential plugin, and so
+    /// may block.
+    pub fn connect(&self, open: TcpStream) -> Result<Client, Error> {
         let path = self.credentials.clone();
-        Client::try_from(self.config.clone()).map_err(|source| match source {
+        connect::client(&self.config, self.host.clone(), self.port, open).map_err(|source| match source {
             kube::Error::Auth(AuthError::AuthExecRun { cmd, out }) => {
                 let said = String::from_utf8_lossy(&out.stderr).trim().lines().next().unwrap_or_default().to_owned();
                 let said = if said.is_empty() { out.status.to_string() } else { format!("{}: {said}", out.status) };

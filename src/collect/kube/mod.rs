@@ -5,38 +5,36 @@
 
 mod access;
 mod cilium;
+mod connect;
 mod kubelet;
 mod node;
 mod node_name;
 mod pod;
 mod request;
 mod served;
+mod session;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use access::Access;
 use node_name::NodeName;
 use request::{Asker, Failure, Resource};
+pub use session::Session;
+use session::note;
 
 use super::log;
 use super::options::{Kube, Options};
-use crate::model::kube::cilium::{CiliumEndpoint, SliceEndpoint};
-use crate::model::kube::pod::KubePod;
-use crate::model::kube::{Kubernetes, Unread};
+use crate::model::kube::Kubernetes;
 use crate::model::source::{Answer, Asked, Status};
 
 /// Under «sources».
 pub const NAME: &str = "kubernetes";
 /// A server in the same cluster takes a connection in a few milliseconds.
 const REACHABLE_WITHIN: Duration = Duration::from_millis(300);
-/// Questions that are on their way at once; the server's own fairness is by user, and there are other nodes.
-const AT_ONCE: usize = 8;
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -54,13 +52,6 @@ enum Error {
     Unauthorized { server: String, credentials: String },
     #[error("{server} has no node «{name}» (named by {from}): not this machine's cluster, or NODE_NAME tells its name")]
     NoSuchNode { server: String, name: String, from: String },
-}
-
-/// An API server that answered, to be asked more.
-#[derive(Debug)]
-pub struct Session {
-    asker: Asker,
-    resources: Vec<Resource>,
 }
 
 /// Asks what concerns the whole node: its objects and its pods. None where the options say not to.
@@ -96,11 +87,11 @@ async fn first_questions(options: &Options, start: Instant) -> Result<(Session, 
     let deadline = start + options.timeout;
     let (access, name) = access(options, deadline).await?;
     // Before a credential plugin is run in vain.
-    knock(options, &access, deadline).await?;
+    let open = knock(options, &access, deadline).await?;
     let access = Arc::new(access);
     let client = blocking(options, deadline, {
         let access = access.clone();
-        move || access.connect()
+        move || access.connect(open)
     });
     let client = client.await??;
     let mut told = Kubernetes {
@@ -166,12 +157,12 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Whether anybody takes a connection there.
-async fn knock(options: &Options, access: &Access, deadline: Instant) -> Result<(), Error> {
+async fn knock(options: &Options, access: &Access, deadline: Instant) -> Result<TcpStream, Error> {
     let unreachable = |why: String, hint| Error::Unreachable { server: access.server.clone(), why, hint };
     let patience = if options.kube.is_asked() { options.timeout } else { REACHABLE_WITHIN.min(options.timeout) };
     let connecting = TcpStream::connect((access.host.as_str(), access.port));
     match timeout_at(deadline.min(Instant::now() + patience), connecting).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(open)) => Ok(open),
         Ok(Err(error)) => Err(unreachable(error.to_string(), "")),
         Err(_) => {
             let hint = if options.kube.is_asked() { "" } else { " (--kube waits longer)" };
@@ -186,120 +177,6 @@ fn nothing_read(failure: &Failure, told: &Kubernetes) -> Error {
     match failure.status() {
         Some(401) => Error::Unauthorized { server, credentials: told.credentials.clone() },
         _ => Error::Mute { server, why: failure.to_string() },
-    }
-}
-
-/// An answer, or a line under «not read».
-fn note<T>(unread: &mut Vec<Unread>, answer: Result<T, Failure>, resource: &Resource, verb: &str) -> Option<T> {
-    answer.map_err(|failure| unread.push(resource.unread(verb, None, &failure))).ok()
-}
-
-impl Session {
-    fn resource(&self, plural: &str) -> Option<&Resource> {
-        self.resources.iter().find(|resource| resource.plural == plural)
-    }
-
-    async fn ask_about_node(&self, told: &mut Kubernetes) {
-        let node = async {
-            let resource = self.resource("ciliumnodes")?;
-            Some((resource, self.asker.get::<cilium::Node>(resource, None, &told.node_name).await))
-        };
-        let pools = async {
-            let resource = self.resource("ciliumpodippools")?;
-            Some((resource, self.asker.list::<cilium::Pool>(resource, "").await))
-        };
-        let (node, pools) = tokio::join!(node, pools);
-        if let Some((resource, answer)) = node {
-            told.cilium_node = note(&mut told.unread, answer, resource, "get").flatten().map(Into::into);
-        }
-        if let Some((resource, answer)) = pools {
-            let pools = note(&mut told.unread, answer, resource, "list");
-            told.pools = pools.map(|pools| pools.into_iter().map(Into::into).collect());
-        }
-    }
-
-    /// Asks for the CiliumEndpoints of these pods (namespace, name), what slices say of them, and their identities.
-    pub async fn ask_about(&self, told: &mut Kubernetes, pods: &[(String, String)]) {
-        if pods.is_empty() {
-            return;
-        }
-        told.asked_about = pods.iter().map(|(namespace, name)| format!("{namespace}/{name}")).collect();
-        let (endpoints, slices) = tokio::join!(self.endpoints(pods), self.slices(pods));
-        let (endpoints, refused) = endpoints.unzip();
-        told.endpoints = endpoints.flatten();
-        told.unread.extend(refused.into_iter().flatten());
-        if let Some((resource, answer)) = slices {
-            told.slices = note(&mut told.unread, answer, resource, "list");
-        }
-        let of_slices = told.slices.iter().flatten().filter_map(|entry| entry.identity);
-        let ids: BTreeSet<u64> =
-            told.endpoints.iter().flatten().filter_map(|endpoint| endpoint.identity).chain(of_slices).collect();
-        self.identities(told, ids).await;
-    }
-
-    /// One by one: a list would be of the whole cluster.
-    async fn endpoints(&self, pods: &[(String, String)]) -> Option<(Option<Vec<CiliumEndpoint>>, Vec<Unread>)> {
-        let resource = self.resource("ciliumendpoints")?;
-        let question = |(namespace, name): &(String, String)| {
-            let (namespace, name) = (namespace.clone(), name.clone());
-            async move {
-                let answer = self.asker.get::<cilium::Endpoint>(resource, Some(&namespace), &name).await;
-                (namespace, answer)
-            }
-        };
-        let answers: Vec<_> = stream::iter(pods.iter().map(question)).buffer_unordered(AT_ONCE).collect().await;
-        let (mut found, mut unread) = (Vec::new(), Vec::new());
-        for (namespace, answer) in answers {
-            match answer {
-                Ok(endpoint) => found.extend(endpoint.map(CiliumEndpoint::from)),
-                Err(failure) => unread.push(resource.unread("get", Some(&namespace), &failure)),
-            }
-        }
-        found.sort_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
-        unread.dedup_by(|one, other| one.why == other.why);
-        let nothing = found.is_empty() && !unread.is_empty();
-        Some(((!nothing).then_some(found), unread))
-    }
-
-    async fn slices(&self, pods: &[(String, String)]) -> Option<(&Resource, Result<Vec<SliceEndpoint>, Failure>)> {
-        let resource = self.resource("ciliumendpointslices")?;
-        let wanted = |entry: &SliceEndpoint| {
-            pods.iter().any(|(namespace, name)| *namespace == entry.namespace && *name == entry.name)
-        };
-        let answer = self.asker.list::<cilium::Slice>(resource, "").await;
-        let entries =
-            |slices: Vec<cilium::Slice>| slices.into_iter().flat_map(cilium::Slice::entries).filter(wanted).collect();
-        Some((resource, answer.map(entries)))
-    }
-
-    async fn identities(&self, told: &mut Kubernetes, ids: BTreeSet<u64>) {
-        let Some(resource) = self.resource("ciliumidentities") else { return };
-        let question =
-            |id: u64| async move { self.asker.get::<cilium::Identity>(resource, None, &id.to_string()).await };
-        let answers: Vec<_> = stream::iter(ids.into_iter().map(question)).buffer_unordered(AT_ONCE).collect().await;
-        let mut found = Vec::new();
-        for answer in answers {
-            match answer {
-                Ok(identity) => found.extend(identity.and_then(cilium::Identity::into_model)),
-                Err(failure) => told.unread.push(resource.unread("get", None, &failure)),
-            }
-        }
-        told.unread.dedup_by(|one, other| one.why == other.why && one.resource == other.resource);
-        found.sort_by_key(|identity| identity.id);
-        told.identities = Some(found);
-    }
-
-    /// Where in the cluster a pod is that is not here: of that name, in one namespace or in any. What cannot be asked
-    /// is not found.
-    pub async fn find_pod(&self, namespace: Option<&str>, name: &str) -> Vec<KubePod> {
-        let pods = Resource::core("pods");
-        let found = match namespace {
-            Some(namespace) => {
-                self.asker.get::<pod::Pod>(&pods, Some(namespace), name).await.map(|pod| pod.into_iter().collect())
-            }
-            None => self.asker.list::<pod::Pod>(&pods, &format!("metadata.name={name}")).await,
-        };
-        found.unwrap_or_default().into_iter().map(KubePod::from).collect()
     }
 }
 

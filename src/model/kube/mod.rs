@@ -52,7 +52,7 @@ pub struct Kubernetes {
     /// The identities that those endpoints name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identities: Option<Vec<CiliumIdentity>>,
-    /// `NAMESPACE/POD` of each pod whose endpoint was asked for.
+    /// `NAMESPACE/POD` of each pod whose endpoint was asked for and told of: that it is, or that there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asked_about: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -109,6 +109,15 @@ pub struct Unread {
 }
 
 impl Unread {
+    /// What was asked, and why there is no answer.
+    pub fn told(&self) -> String {
+        let place = self.namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+        match self.refused_to() {
+            Some(user) => format!("{user} may not {} {}{place}", self.verb, self.resource),
+            None => format!("{} {}{place}: {}", self.verb, self.resource, self.why),
+        }
+    }
+
     /// The user that RBAC did not allow it, as it names him.
     pub fn refused_to(&self) -> Option<&str> {
         self.rule.as_ref()?;

@@ -70,8 +70,7 @@ fn unread(page: &Page, out: &mut dyn Write, unread: &[Unread]) -> io::Result<()>
     let mut rules: Vec<Rule> = Vec::new();
     for each in unread {
         let Some(rule) = &each.rule else {
-            let place = each.namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
-            sentence(page, out, 2, &format!("! not read: {} {}{place}: {}", each.verb, each.resource, each.why))?;
+            sentence(page, out, 2, &format!("! not read: {}", each.told()))?;
             continue;
         };
         match rules.iter_mut().find(|known| known.api_groups == rule.api_groups && known.verbs == rule.verbs) {
@@ -89,7 +88,8 @@ fn unread(page: &Page, out: &mut dyn Write, unread: &[Unread]) -> io::Result<()>
         rule.resources.dedup();
         let quoted = |words: &[String]| words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
         let (groups, resources, verbs) = (quoted(&rule.api_groups), quoted(&rule.resources), quoted(&rule.verbs));
-        writeln!(out, "      - {{apiGroups: [{groups}], resources: [{resources}], verbs: [{verbs}]}}")?;
+        let line = format!("- {{apiGroups: [{groups}], resources: [{resources}], verbs: [{verbs}]}}");
+        sentence(page, out, 6, &line)?;
     }
     Ok(())
 }
