@@ -11,6 +11,8 @@ fn every_wrong_word_has_its_status() {
     let cases: &[(&[&str], i32, &str)] = &[
         (&[], 2, "Start here"),
         (&["bogus"], 2, "unrecognized subcommand"),
+        (&[&long], 2, "xxx…"),
+        (&["list", &long], 2, "xxx…"),
         (&["inspect"], 2, "<TARGET>"),
         (&["inspect", ""], 2, "the target is empty"),
         (&["inspect", &long], 2, "longer than"),
