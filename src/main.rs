@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+// musl's own takes a system call for almost each request.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     podnet::cli::run(std::env::args_os())
 }

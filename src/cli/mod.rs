@@ -75,6 +75,21 @@ enum Command {
     UninstallCni(install_cni::UninstallCni),
 }
 
+/// `podnet exec` alone: scripts call it in the place of nsenter, and to build all the other commands takes longer than to
+/// enter the namespace.
+#[derive(Debug, Parser)]
+struct ExecAlone {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: OnlyExec,
+}
+
+#[derive(Debug, Subcommand)]
+enum OnlyExec {
+    Exec(exec::Exec),
+}
+
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Common {
@@ -215,16 +230,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     if let Some(answered) = complete::answer(&arguments) {
         return answered;
     }
-    let mut command = command().bin_name(called(&arguments));
-    let parsed = command.try_get_matches_from_mut(&arguments).and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
+    let cli = match exec_alone(&arguments).map_or_else(|| parse(&arguments), Ok) {
         Ok(cli) => cli,
-        Err(usage) if usage.use_stderr() && wants_json(&arguments) => return explained(&usage).report(&Format::Json),
-        Err(_) if arguments.len() < 2 => {
-            terminal::say(help::start(&command));
-            return ExitCode::from(error::USAGE);
-        }
-        Err(usage) => return terminal::explain(&usage),
+        Err(status) => return status,
     };
     cli.common.log.start();
     raise_descriptor_limit();
@@ -252,6 +260,29 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => error.report(&cli.common.output),
     }
+}
+
+/// What is wrong with a command line, and its help, is told by [`parse`].
+fn exec_alone(arguments: &[OsString]) -> Option<Cli> {
+    arguments.get(1).filter(|word| *word == "exec")?;
+    let ExecAlone { common, command: OnlyExec::Exec(exec) } = ExecAlone::try_parse_from(arguments).ok()?;
+    Some(Cli { common, command: Command::Exec(exec) })
+}
+
+/// Tells what is wrong, or what was asked about podnet itself, and returns with which status to end.
+fn parse(arguments: &[OsString]) -> Result<Cli, ExitCode> {
+    let mut command = command().bin_name(called(arguments));
+    let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|usage| {
+        if usage.use_stderr() && wants_json(arguments) {
+            return explained(&usage).report(&Format::Json);
+        }
+        if arguments.len() < 2 {
+            terminal::say(help::start(&command));
+            return ExitCode::from(error::USAGE);
+        }
+        terminal::explain(&usage)
+    })
 }
 
 /// As which it was called: kubectl finds a plugin by its file's name.

@@ -77,14 +77,14 @@ impl Netlink {
     /// `protocol` is one of `NETLINK_*`.
     pub fn open(protocol: isize) -> Result<Self, Error> {
         let failed = |source| Error::Open { source };
-        let mut socket = Socket::new(protocol).map_err(failed)?;
-        socket.bind_auto().map_err(failed)?;
+        // The kernel gives it an address with the first question.
+        let socket = Socket::new(protocol).map_err(failed)?;
         // Older kernels know neither; then filters are applied by the caller and errors have no words.
         let _ = socket.set_netlink_get_strict_chk(true);
         let _ = socket.set_ext_ack(true);
         setsockopt(&socket, ReceiveTimeout, &TimeVal::milliseconds(TIMEOUT_MS))
             .map_err(|errno| failed(errno.into()))?;
-        Ok(Self { socket, protocol, sequence: 0, buffer: vec![0; BUFFER], sent: (0, Instant::now()) })
+        Ok(Self { socket, protocol, sequence: 0, buffer: Vec::with_capacity(BUFFER), sent: (0, Instant::now()) })
     }
 
     /// Asks for a table, again when it changed while it was read.
@@ -212,13 +212,13 @@ impl Netlink {
     /// Receives one datagram and hands its answers to `take`.
     fn receive(&mut self, mut take: impl FnMut(Frame<'_>)) -> Result<Next, Error> {
         let failed = |source| Error::Receive { source };
-        // `netlink_sys` reads into the spare capacity of a BufMut; a plain slice keeps the allocation.
-        let mut space = self.buffer.as_mut_slice();
-        let (length, sender) = self.socket.recv_from(&mut space, 0).map_err(failed)?;
+        // Into its spare capacity, which nobody has to fill with zeros for each of a thousand namespaces.
+        self.buffer.clear();
+        let (_, sender) = self.socket.recv_from(&mut self.buffer, 0).map_err(failed)?;
         if sender.port_number() != 0 {
             return Ok(Next::More); // not from the kernel
         }
-        let mut rest = self.buffer.get(..length).ok_or(Error::Malformed)?;
+        let mut rest = self.buffer.as_slice();
         while !rest.is_empty() {
             let frame = Frame::cut(&mut rest).ok_or(Error::Malformed)?;
             if frame.sequence != self.sequence {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
+use super::ask_each::ask_each;
 use super::process::inode_in;
 use crate::model::netns::Inode;
 use crate::netns::Handle;
@@ -32,21 +33,32 @@ pub struct Descriptors {
 pub fn descriptors(root: &Path, pids: impl Iterator<Item = u32>) -> Descriptors {
     let own = std::process::id();
     let nsfs = device_of(Path::new("/proc/self/ns/net"));
-    let mut found = Descriptors::default();
-    for pid in pids.filter(|pid| *pid != own) {
-        let mut seen = BTreeSet::new();
-        let mut watches = 0;
-        each_descriptor(root, pid, |path, target| {
-            watches += u64::from(target == "anon_inode:inotify");
-            if let Some(inode) = netns_at(path, target, nsfs).filter(|inode| seen.insert(*inode)) {
-                found.netns.push(OpenNetns { inode, pid, path: path.to_owned() });
-            }
-        });
-        if watches > 0
-            && let Ok(process) = fs::metadata(root.join(pid.to_string()))
-        {
-            *found.inotify.entry(process.uid()).or_default() += watches;
+    let pids: Vec<u32> = pids.filter(|pid| *pid != own).collect();
+    let mut all = Descriptors::default();
+    for found in ask_each(&pids, |pid| held_by(root, pid, nsfs)) {
+        all.netns.extend(found.netns);
+        for (user, watches) in found.inotify {
+            *all.inotify.entry(user).or_default() += watches;
         }
+    }
+    all.netns.sort_by_key(|open| open.pid);
+    all
+}
+
+fn held_by(root: &Path, pid: u32, nsfs: Option<Device>) -> Descriptors {
+    let mut found = Descriptors::default();
+    let mut seen = BTreeSet::new();
+    let mut watches = 0;
+    each_descriptor(root, pid, |path, target| {
+        watches += u64::from(target == "anon_inode:inotify");
+        if let Some(inode) = netns_at(path, target, nsfs).filter(|inode| seen.insert(*inode)) {
+            found.netns.push(OpenNetns { inode, pid, path: path.to_owned() });
+        }
+    });
+    if watches > 0
+        && let Ok(process) = fs::metadata(root.join(pid.to_string()))
+    {
+        found.inotify.insert(process.uid(), watches);
     }
     found
 }

@@ -1,5 +1,6 @@
 //! What `/proc` alone tells: processes, their namespaces and containers, and who else holds a netns.
 
+mod ask_each;
 pub mod cgroup;
 mod descriptors;
 mod kernel;

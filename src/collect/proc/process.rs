@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::ask_each::ask_each;
 use super::cgroup::{self, Container};
 use crate::model::netns::Inode;
 
@@ -51,15 +52,12 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// Reads `/proc` once. A process that ends meanwhile is no process.
 pub fn walk(root: &Path) -> io::Result<Walk> {
-    let mut walk = Walk { booted_at: booted_at(root), ..Walk::default() };
-    for entry in fs::read_dir(root)?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        if let Some(process) = read(&entry.path(), pid) {
-            walk.hidden += usize::from(process.netns.is_none());
-            walk.processes.insert(pid, process);
-        }
-    }
-    Ok(walk)
+    let names = fs::read_dir(root)?.flatten();
+    let pids: Vec<u32> = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let found = ask_each(&pids, |pid| read(&root.join(pid.to_string()), pid));
+    let processes: BTreeMap<u32, Process> = found.into_iter().flatten().map(|process| (process.pid, process)).collect();
+    let hidden = processes.values().filter(|process| process.netns.is_none()).count();
+    Ok(Walk { processes, hidden, booted_at: booted_at(root) })
 }
 
 /// `btime` of `/proc/stat`.
@@ -70,14 +68,14 @@ fn booted_at(root: &Path) -> Option<Timestamp> {
 }
 
 fn read(folder: &Path, pid: u32) -> Option<Process> {
-    let stat = fs::read(folder.join("stat")).ok()?;
+    let stat = contents(&folder.join("stat")).ok()?;
     let (name, parent, started) = parse_stat(&String::from_utf8_lossy(&stat))?;
     let netns = match namespace(folder, "net") {
         Ok(inode) => Some(inode),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
         Err(_) => return None, // it ended meanwhile
     };
-    let cgroups = fs::read(folder.join("cgroup")).unwrap_or_default();
+    let cgroups = contents(&folder.join("cgroup")).unwrap_or_default();
     Some(Process {
         pid,
         parent,
@@ -87,6 +85,23 @@ fn read(folder: &Path, pid: u32) -> Option<Process> {
         mount_ns: namespace(folder, "mnt").ok(),
         container: cgroup::container(&String::from_utf8_lossy(&cgroups)),
     })
+}
+
+/// A file that the kernel writes in one piece (`single_open`): a read that leaves room has it whole. Half the calls of
+/// `fs::read`, which asks for a size first and for the end last.
+fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = fs::File::open(path)?;
+    let mut bytes = vec![0; 1024];
+    let mut length = 0;
+    while let Some(room) = bytes.get_mut(length..).filter(|room| !room.is_empty()) {
+        length += file.read(room)?;
+        if length < bytes.len() {
+            break;
+        }
+        bytes.resize(2 * length, 0);
+    }
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 /// `PID (comm) state ppid … flags … starttime`; comm may hold spaces and parentheses, so the last `)` ends it.
