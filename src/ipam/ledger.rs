@@ -139,7 +139,6 @@ impl<'a> Ledger<'a> {
             held.push(chosen);
         }
         books::remove(&staged)?;
-        self.pools.values().try_for_each(|(_, books)| books.sync())?;
         Ok(true)
     }
 

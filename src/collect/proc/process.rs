@@ -1,11 +1,13 @@
 //! One walk over the processes.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
+use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
 
 use super::ask_each::ask_each;
 use super::cgroup::{self, Container};
@@ -54,7 +56,7 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 pub fn walk(root: &Path) -> io::Result<Walk> {
     let names = fs::read_dir(root)?.flatten();
     let pids: Vec<u32> = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    let found = ask_each(&pids, |pid| read(&root.join(pid.to_string()), pid));
+    let found = ask_each(&pids, |pid| read(root, pid));
     let processes: BTreeMap<u32, Process> = found.into_iter().flatten().map(|process| (process.pid, process)).collect();
     let hidden = processes.values().filter(|process| process.netns.is_none()).count();
     Ok(Walk { processes, hidden, booted_at: booted_at(root) })
@@ -67,30 +69,33 @@ fn booted_at(root: &Path) -> Option<Timestamp> {
     Timestamp::from_second(seconds.trim().parse().ok()?).ok()
 }
 
-fn read(folder: &Path, pid: u32) -> Option<Process> {
-    let stat = contents(&folder.join("stat")).ok()?;
+/// Through one descriptor of its folder: what is read is of one process, though the number come to mean another.
+fn read(root: &Path, pid: u32) -> Option<Process> {
+    let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = openat(CWD, root.join(pid.to_string()), directory, Mode::empty()).ok()?;
+    let stat = contents(&folder, "stat").ok()?;
     let (name, parent, started) = parse_stat(&String::from_utf8_lossy(&stat))?;
-    let netns = match namespace(folder, "net") {
+    let netns = match namespace(&folder, "net") {
         Ok(inode) => Some(inode),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
         Err(_) => return None, // it ended meanwhile
     };
-    let cgroups = contents(&folder.join("cgroup")).unwrap_or_default();
+    let cgroups = contents(&folder, "cgroup").unwrap_or_default();
     Some(Process {
         pid,
         parent,
         name,
         started,
         netns,
-        mount_ns: namespace(folder, "mnt").ok(),
+        mount_ns: namespace(&folder, "mnt").ok(),
         container: cgroup::container(&String::from_utf8_lossy(&cgroups)),
     })
 }
 
 /// A file that the kernel writes in one piece (`single_open`): a read that leaves room has it whole. Half the calls of
 /// `fs::read`, which asks for a size first and for the end last.
-fn contents(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = fs::File::open(path)?;
+fn contents(folder: &OwnedFd, name: &str) -> io::Result<Vec<u8>> {
+    let mut file = File::from(openat(folder, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?);
     let mut bytes = vec![0; 1024];
     let mut length = 0;
     while let Some(room) = bytes.get_mut(length..).filter(|room| !room.is_empty()) {
@@ -117,9 +122,9 @@ fn parse_stat(stat: &str) -> Option<(String, u32, u64)> {
 }
 
 /// The inode in `net:[4026531840]`.
-fn namespace(folder: &Path, kind: &str) -> io::Result<u64> {
-    let target = fs::read_link(folder.join("ns").join(kind))?;
-    target.to_str().and_then(|text| inode_in(text, kind)).ok_or(io::ErrorKind::InvalidData.into())
+fn namespace(folder: &OwnedFd, kind: &str) -> io::Result<u64> {
+    let target = readlinkat(folder, Path::new("ns").join(kind), Vec::new())?;
+    target.to_str().ok().and_then(|text| inode_in(text, kind)).ok_or(io::ErrorKind::InvalidData.into())
 }
 
 /// The number in `KIND:[NUMBER]`.
