@@ -81,7 +81,7 @@ fn every_variable_is_told_of() {
                 continue;
             }
             let text = std::fs::read_to_string(entry.path()).unwrap();
-            for mark in ["var(\"", "var_os(\"", "env = \""] {
+            for mark in ["var(\"", "var_os(\"", " env = \""] {
                 read.extend(text.split(mark).skip(1).map(|rest| rest[..rest.find('"').unwrap()].to_owned()));
             }
         }
