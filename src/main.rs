@@ -5,7 +5,7 @@ use std::process::ExitCode;
 // musl's own takes a system call for almost each request.
 #[cfg(target_env = "musl")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
     podnet::cli::run(std::env::args_os())

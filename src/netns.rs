@@ -170,7 +170,10 @@ impl AsFd for Handle {
 /// Visits every namespace once and returns what `work` found there, in the order of `handles`; `work` is
 /// told the place in that order. A few threads share the visits; each hops from namespace to namespace and then ends.
 pub fn visit<T: Send>(handles: &[&Handle], work: impl Fn(usize, &Handle) -> T + Sync) -> Vec<Result<T, Error>> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).saturating_mul(2).min(handles.len());
+    // More wait for each other: the kernel tells of links under one lock (rtnl).
+    const MOST: usize = 8;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores.saturating_mul(2).min(MOST).min(handles.len());
     let next = AtomicUsize::new(0);
     let hop = || {
         let mut found = Vec::new();

@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// So many processes are asked for faster than a thread starts.
 const A_SHARE: usize = 32;
 
+const MOST_THREADS: usize = 8;
+
 /// What `question` finds of each of `pids`, in no order.
 pub fn ask_each<T: Send>(pids: &[u32], question: impl Fn(u32) -> T + Sync) -> Vec<T> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(pids.len() / A_SHARE);
+    let threads =
+        std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS).min(pids.len() / A_SHARE);
     let next = AtomicUsize::new(0);
     let answers = Mutex::new(Vec::with_capacity(pids.len()));
     let ask = || {
