@@ -2,9 +2,9 @@
 //!
 //! The rooms, lower ones first; a lower room never imports an upper one:
 //! `model` (plain data), `netns` (entering), `collect` (reading the world), `ipam` (the embedded
-//! address store), `cni` (the CNI protocol), `flow` (creating and tearing down), `target` (what the user
-//! named), `check` (what is wrong), `view` (what a command answers), `show` (how a person sees it), `cli` (one
-//! file a command).
+//! address store), `cni` (the CNI protocol), `flow` (creating and tearing down), `snapshot` (a node in a file),
+//! `target` (what the user named), `check` (what is wrong), `view` (what a command answers), `show` (how a person
+//! sees it), `cli` (one file a command).
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr))]
 
@@ -18,5 +18,6 @@ pub mod ipam;
 pub mod model;
 pub mod netns;
 pub mod show;
+pub mod snapshot;
 pub mod target;
 pub mod view;

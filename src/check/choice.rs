@@ -41,6 +41,12 @@ impl From<String> for Pattern {
     }
 }
 
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Pattern {
     pub fn fits(&self, text: &str) -> bool {
         let mut parts = self.0.split('*');

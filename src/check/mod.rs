@@ -33,5 +33,5 @@ pub use catalogue::{RULES, rule_of};
 pub use engine::check;
 pub use facts::Facts;
 pub use finding::{CheckReport, Evidence, Finding, Ignored, Skipped, Summary};
-pub use pod::Pod;
+pub use pod::{Pod, pods};
 pub use rule::{Rule, Severity};

@@ -7,18 +7,20 @@ use std::time::Duration;
 use clap::Args;
 use jiff::SignedDuration;
 
+use super::from::From;
 use super::{Common, Error, block_on, node};
 use crate::check::choice::{Choice, Config, Ignore, Pattern};
 use crate::check::{self, CheckReport, Facts, Severity};
 use crate::collect::options::Options;
 use crate::model::netns::Inode;
 use crate::model::node::Node;
+use crate::model::snapshot::{Exception, Snapshot};
 use crate::target::{Target, resolve};
 
 /// Where faults that one has reasons for are written down.
 const CONFIG: &str = "/etc/podnet/check.yaml";
 /// Between the first look and the one that confirms it: what is just being made or removed is done by then.
-const SECOND_LOOK: Duration = Duration::from_millis(300);
+pub const SECOND_LOOK: Duration = Duration::from_millis(300);
 /// The exit status when an error was found.
 pub const FOUND: u8 = 6;
 
@@ -29,7 +31,7 @@ pub const FOUND: u8 = 6;
 /// right. Nothing is changed, and no packet is sent.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  podnet check                       everything on this node\n  podnet check default/web-0         one pod, and what of the node concerns it\n  podnet check --rule route --severity error\n  podnet check --ignore PN-LINK-012 -o json\n  podnet check --list                the rules\n\nExit status: 6 when an error was found\n\nFaults that you know and have reasons for, in /etc/podnet/check.yaml:\n  ignore:\n    - rule: PN-LINK-008\n      target: kube-system/*\n      reason: the uplink's switch fragments"
+    after_help = "Examples:\n  podnet check                       everything on this node\n  podnet check default/web-0         one pod, and what of the node concerns it\n  podnet check --rule route --severity error\n  podnet check --ignore PN-LINK-012 -o json\n  podnet check --from node7.json     the node of a snapshot, as it was\n  podnet check --list                the rules\n\nExit status: 6 when an error was found\n\nFaults that you know and have reasons for, in /etc/podnet/check.yaml:\n  ignore:\n    - rule: PN-LINK-008\n      target: kube-system/*\n      reason: the uplink's switch fragments"
 )]
 pub struct Check {
     /// Whose networks; any handle that `podnet inspect` takes
@@ -55,11 +57,14 @@ pub struct Check {
     /// Do not judge pods younger than this many seconds: they are still being made
     #[arg(long, value_name = "SECONDS", default_value = "10")]
     grace: u32,
+    #[command(flatten)]
+    from: From,
 }
 
 impl Check {
     pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
-        let choice = self.choice()?;
+        let from = self.from.read()?;
+        let choice = self.choice(from.as_ref())?;
         if self.list {
             let wanted =
                 check::RULES.iter().copied().filter(|rule| choice.wants(rule) && rule.severity <= choice.severity);
@@ -68,21 +73,47 @@ impl Check {
         }
         let options = Options { agent: true, ..common.options_with_kube()? };
         let targets = self.targets.iter().map(|text| text.parse()).collect::<Result<Vec<Target>, _>>()?;
-        let report = block_on(judge(&options, &targets, &choice))??;
+        let report = match &from {
+            Some(snapshot) => judged(snapshot, &targets, &choice)?,
+            None => block_on(judge(&options, &targets, &choice))??,
+        };
         common.print(&report)?;
         Ok(if report.summary.errors > 0 { FOUND } else { 0 })
     }
 
-    fn choice(&self) -> Result<Choice, Error> {
+    /// A snapshot brings what its own node's file says; this machine's is about this machine.
+    fn choice(&self, from: Option<&Snapshot>) -> Result<Choice, Error> {
+        let of_file = match (from, &self.config) {
+            (Some(snapshot), None) => snapshot.ignore.iter().map(ignore).collect(),
+            _ => config(self.config.as_deref())?.ignore,
+        };
         let by_flag =
             self.ignore.iter().map(|rule| Ignore { rule: rule.clone(), target: None, reason: "--ignore".to_owned() });
         Ok(Choice {
             rules: self.rule.clone(),
             severity: self.severity,
-            ignore: by_flag.chain(config(self.config.as_deref())?.ignore).collect(),
+            ignore: by_flag.chain(of_file).collect(),
             grace: SignedDuration::from_secs(i64::from(self.grace)),
         })
     }
+}
+
+fn ignore(exception: &Exception) -> Ignore {
+    Ignore {
+        rule: exception.rule.clone().into(),
+        target: exception.target.clone().map(Pattern::from),
+        reason: exception.reason.clone(),
+    }
+}
+
+/// What the usual file says, for a snapshot.
+pub fn exceptions() -> Result<Vec<Exception>, Error> {
+    let exception = |ignore: Ignore| Exception {
+        rule: ignore.rule.to_string(),
+        target: ignore.target.map(|target| target.to_string()),
+        reason: ignore.reason,
+    };
+    Ok(config(None)?.ignore.into_iter().map(exception).collect())
 }
 
 /// The file that was named, or the usual one if it is there.
@@ -96,6 +127,17 @@ fn config(named: Option<&Path>) -> Result<Config, Error> {
     let wrong = |source| Error::ConfigForm { path: path.to_owned(), source: Box::new(source) };
     let config: Option<Config> = serde_saphyr::from_str(&text).map_err(wrong)?;
     Ok(config.unwrap_or_default())
+}
+
+/// Judges by the one look or the two that the snapshot holds.
+pub fn judged(snapshot: &Snapshot, targets: &[Target], choice: &Choice) -> Result<CheckReport, Error> {
+    let wanted = wanted(&snapshot.node, targets)?;
+    let judge =
+        |node, earlier, before| check::check(&Facts::new(node, earlier, choice.grace), wanted.as_ref(), choice, before);
+    Ok(match &snapshot.earlier {
+        None => judge(&snapshot.node, None, None),
+        Some(earlier) => judge(&snapshot.node, Some(earlier), Some(&judge(earlier, None, None))),
+    })
 }
 
 /// Looks, and where something is wrong looks again: what only one look showed was being made, or removed.

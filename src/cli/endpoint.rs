@@ -3,14 +3,17 @@
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
+use super::from::From;
 use super::{Common, Error, block_on};
 use crate::collect::cilium;
 use crate::collect::options::{Depth, Options};
 use crate::collect::survey::{self, survey};
 use crate::model::endpoint::{Endpoint as Found, ToldBy};
 use crate::model::node::Node;
-use crate::model::source::Status;
-use crate::target::{Target, Unresolved, candidate_of_endpoint, endpoints, resolve};
+use crate::model::snapshot::Snapshot;
+use crate::model::source::{Asked, Status};
+use crate::snapshot;
+use crate::target::{Pick, Target, Unresolved, candidate_of_endpoint, endpoints, resolve};
 use crate::view::endpoint as view;
 
 const EXAMPLES: &str = "\
@@ -30,6 +33,8 @@ The agent is only read: nothing here changes an endpoint.";
 pub struct Endpoint {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    from: From,
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,14 +56,25 @@ enum Command {
 impl Endpoint {
     pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
         let options = common.options()?;
+        let from = self.from.read()?;
+        let one = |target: &str| match &from {
+            Some(snapshot) => one_of_snapshot(snapshot, target),
+            None => block_on(one(&options, target))?,
+        };
         match &self.command {
-            Command::List => common.print(&view::list(block_on(ask(&options))??)),
+            Command::List => {
+                let node = match &from {
+                    Some(snapshot) => told(snapshot)?,
+                    None => block_on(ask(&options))??,
+                };
+                common.print(&view::list(node))
+            }
             Command::Get { target } => {
-                let (node, endpoint) = block_on(one(&options, target))??;
+                let (node, endpoint) = one(target)?;
                 common.print(&view::report(&node, endpoint))
             }
             Command::Log { target } => {
-                let (node, endpoint) = block_on(one(&options, target))??;
+                let (node, endpoint) = one(target)?;
                 common.print(&view::log(&node, endpoint))
             }
         }?;
@@ -66,14 +82,53 @@ impl Endpoint {
     }
 }
 
+/// The node as the agent told it to whoever took the snapshot.
+fn told(snapshot: &Snapshot) -> Result<Node, Error> {
+    let node = snapshot::of_endpoints(snapshot.node.clone());
+    if node.agent.is_none() && node.endpoints.is_empty() {
+        return Err(silence(node.sources, None));
+    }
+    Ok(node)
+}
+
+fn one_of_snapshot(snapshot: &Snapshot, text: &str) -> Result<(Node, Found), Error> {
+    let target: Target = text.parse()?;
+    let node = told(snapshot)?;
+    let mut endpoint = match named(&node, &target)? {
+        Some(endpoint) => endpoint,
+        None => of_workload(&snapshot.node, &target)?,
+    };
+    if let Some(log) = snapshot.log(endpoint.id).filter(|log| !log.is_empty()) {
+        endpoint.log = log.to_vec();
+    }
+    Ok((node, endpoint))
+}
+
+/// What the agent itself has that name for.
+fn named(node: &Node, target: &Target) -> Result<Option<Found>, Error> {
+    match endpoints(&node.endpoints, target).as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some((*one).clone())),
+        several => {
+            let candidates = several.iter().map(|endpoint| candidate_of_endpoint(endpoint, "endpoint")).collect();
+            Err(Unresolved::Ambiguous { text: target.text.clone(), candidates }.into())
+        }
+    }
+}
+
+/// Why nobody told of endpoints.
+fn silence(sources: Vec<Asked>, error: Option<cilium::Error>) -> Error {
+    let asked = sources.into_iter().next();
+    let absent = asked.as_ref().is_some_and(|asked| asked.status == Status::Absent);
+    let why = asked.and_then(|asked| asked.detail).unwrap_or_default();
+    Error::NoAgent { why, absent, error }
+}
+
 /// The node as far as the agent knows it, or what it left there.
 async fn ask(options: &Options) -> Result<Node, Error> {
     let told = cilium::ask_endpoints(options).await;
     if told.agent.is_none() && told.endpoints.is_empty() {
-        let asked = told.sources.into_iter().next();
-        let absent = asked.as_ref().is_some_and(|asked| asked.status == Status::Absent);
-        let why = asked.and_then(|asked| asked.detail).unwrap_or_default();
-        return Err(Error::NoAgent { why, absent, error: told.error });
+        return Err(silence(told.sources, told.error));
     }
     let mut node = Node { hostname: survey::hostname(), collected_at: Timestamp::now(), ..Node::default() };
     told.add_to(&mut node);
@@ -84,13 +139,9 @@ async fn ask(options: &Options) -> Result<Node, Error> {
 async fn one(options: &Options, text: &str) -> Result<(Node, Found), Error> {
     let target: Target = text.parse()?;
     let mut node = ask(options).await?;
-    let mut endpoint = match endpoints(&node.endpoints, &target).as_slice() {
-        [one] => (*one).clone(),
-        [] => through_workload(&mut node, options, &target).await?,
-        several => {
-            let candidates = several.iter().map(|endpoint| candidate_of_endpoint(endpoint, "endpoint")).collect();
-            return Err(Unresolved::Ambiguous { text: text.to_owned(), candidates }.into());
-        }
+    let mut endpoint = match named(&node, &target)? {
+        Some(endpoint) => endpoint,
+        None => through_workload(&mut node, options, &target).await?,
     };
     if endpoint.told_by != ToldBy::Agent {
         return Ok((node, endpoint));
@@ -113,7 +164,15 @@ async fn through_workload(node: &mut Node, options: &Options, target: &Target) -
         survey.read_closely(inode, options, false);
     }
     node.sources = std::mem::take(&mut survey.node.sources);
-    let workload = pick.workload.and_then(|index| survey.node.workloads.get(index));
-    let found = survey.node.endpoint_of(workload, pick.netns).cloned();
+    of_pick(&survey.node, target, pick)
+}
+
+fn of_workload(node: &Node, target: &Target) -> Result<Found, Error> {
+    of_pick(node, target, resolve(node, target)?)
+}
+
+fn of_pick(node: &Node, target: &Target, pick: Pick) -> Result<Found, Error> {
+    let workload = pick.workload.and_then(|index| node.workloads.get(index));
+    let found = node.endpoint_of(workload, pick.netns).cloned();
     found.ok_or_else(|| Error::NoEndpoint { text: target.text.clone() })
 }

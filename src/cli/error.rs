@@ -13,7 +13,7 @@ use crate::model::source::{Asked, Status};
 use crate::show::{Format, brief, columns, harmless, harmless_json};
 use crate::target::{Candidate, Elsewhere, Unresolved, Unusable};
 use crate::view::error::{Choice, ErrorReport, Failure};
-use crate::{exec, flow, ipam, netns};
+use crate::{exec, flow, ipam, netns, snapshot};
 
 const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
@@ -101,6 +101,12 @@ pub enum Error {
     Config { path: PathBuf, source: io::Error },
     #[error("{} is not in the form of a check configuration", .path.display())]
     ConfigForm { path: PathBuf, source: Box<serde_saphyr::Error> },
+    #[error(transparent)]
+    Snapshot(#[from] snapshot::Error),
+    #[error("{} is there already", .path.display())]
+    FileExists { path: PathBuf },
+    #[error("cannot write {}", .path.display())]
+    WriteFile { path: PathBuf, source: io::Error },
     #[error("cannot start the async runtime")]
     Start { source: io::Error },
     #[error("cannot write the answer")]
@@ -256,6 +262,11 @@ impl Error {
             }
             Error::Install(_) if self.status() == PERMISSION => Some("run as root".to_owned()),
             Error::UnknownRule { .. } => Some("podnet check --list shows all codes".to_owned()),
+            Error::FileExists { .. } => Some("choose another file, or --force to replace it".to_owned()),
+            Error::Snapshot(snapshot::Error::Form { .. } | snapshot::Error::Kind { .. }) => {
+                Some("podnet snapshot save FILE writes one".to_owned())
+            }
+            Error::Snapshot(_) | Error::WriteFile { .. } => None,
             Error::ConfigForm { .. } => Some("podnet check --help shows the form".to_owned()),
             _ if self.status() == PERMISSION => {
                 Some("run as root, or with CAP_SYS_ADMIN and CAP_SYS_PTRACE".to_owned())

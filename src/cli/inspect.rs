@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 
+use super::from::From;
 use super::node::{add_address_stores, add_attachments};
 use super::{Common, Error, block_on};
 use crate::check::choice::Choice;
@@ -12,8 +13,10 @@ use crate::check::{self, Facts, Severity};
 use crate::collect::options::Options;
 use crate::collect::survey::{Survey, survey};
 use crate::collect::{dns, runtime};
+use crate::model::dns::Dns;
 use crate::model::netns::Inode;
 use crate::model::node::Node;
+use crate::model::snapshot::Snapshot;
 use crate::show::Format;
 use crate::target::{Pick, Reading, Target, Unresolved, elsewhere, inhabitant, resolve};
 use crate::view::inspection::{Fault, Inspection, inspection};
@@ -32,39 +35,64 @@ use crate::view::kube::pod_of;
 pub struct Inspect {
     /// Whose network
     target: String,
+    #[command(flatten)]
+    from: From,
 }
 
 impl Inspect {
     pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
-        let options = Options { agent: true, ..common.options_with_kube()? };
         let target: Target = self.target.parse()?;
-        let document = block_on(async {
-            let mut survey = survey(&options, target.depth()).await;
-            let pick = match pick(&survey, &target) {
-                Err(unresolved) => return Err(explained(&survey, &target, unresolved).await),
-                Ok(pick) => pick,
-            };
-            if let Some(workload) = pick.workload.and_then(|index| survey.node.workloads.get_mut(index)) {
-                runtime::look_closer(workload, &options).await;
-            }
-            if let Some(inode) = pick.netns {
-                let every_socket = !matches!(common.output, Format::Table | Format::Name);
-                survey.read_closely(inode, &options, every_socket);
-            }
-            let workload = pick.workload.and_then(|index| survey.node.workloads.get(index));
-            let state = pick.netns.and_then(|inode| survey.node.namespace(inode)).cloned().unwrap_or_default();
-            let pod: Vec<_> = pod_of(&survey.node, workload, &state).into_iter().collect();
-            survey.ask_kubernetes_about(&pod).await;
-            add_attachments(&mut survey.node);
-            let pid = pick.workload.and_then(|index| survey.node.workloads.get(index)?.pid);
-            let names = pid.map(|pid| dns::read(&options.proc_root, pid));
-            add_address_stores(&mut survey.node);
-            let faults = pick.netns.map(|inode| faults(&survey.node, inode)).unwrap_or_default();
-            Ok::<_, Error>(Inspection { faults, ..inspection(&survey.node, pick, names) })
-        })??;
+        let every_socket = !matches!(common.output, Format::Table | Format::Name);
+        let document = match self.from.read()? {
+            Some(snapshot) => of_snapshot(snapshot, &target, every_socket)?,
+            None => block_on(of_node(&target, &Options { agent: true, ..common.options_with_kube()? }, every_socket))??,
+        };
         common.print(&document)?;
         Ok(0)
     }
+}
+
+async fn of_node(target: &Target, options: &Options, every_socket: bool) -> Result<Inspection, Error> {
+    let mut survey = survey(options, target.depth()).await;
+    let pick = match pick(&survey.node, target, |path| survey.inode_at(path), |pid| survey.netns_of(pid)) {
+        Err(unresolved) => return Err(explained(&survey, target, unresolved).await),
+        Ok(pick) => pick,
+    };
+    if let Some(workload) = pick.workload.and_then(|index| survey.node.workloads.get_mut(index)) {
+        runtime::look_closer(workload, options).await;
+    }
+    if let Some(inode) = pick.netns {
+        survey.read_closely(inode, options, every_socket);
+    }
+    let workload = pick.workload.and_then(|index| survey.node.workloads.get(index));
+    let state = pick.netns.and_then(|inode| survey.node.namespace(inode)).cloned().unwrap_or_default();
+    let pod: Vec<_> = pod_of(&survey.node, workload, &state).into_iter().collect();
+    survey.ask_kubernetes_about(&pod).await;
+    add_attachments(&mut survey.node);
+    let pid = pick.workload.and_then(|index| survey.node.workloads.get(index)?.pid);
+    let names = pid.map(|pid| dns::read(&options.proc_root, pid));
+    add_address_stores(&mut survey.node);
+    Ok(document(&survey.node, pick, names))
+}
+
+fn of_snapshot(snapshot: Snapshot, target: &Target, every_socket: bool) -> Result<Inspection, Error> {
+    let pick = pick(&snapshot.node, target, |_| None, |pid| snapshot.netns_of(pid))?;
+    let closer = pick.workload.and_then(|index| snapshot.closer(index)).cloned();
+    let mut node = snapshot.node;
+    let workload = pick.workload.and_then(|index| node.workloads.get_mut(index));
+    if let Some((workload, closer)) = workload.zip(closer) {
+        *workload = closer;
+    }
+    let sockets = node.namespaces.iter_mut().filter_map(|state| state.sockets.as_mut());
+    sockets.filter(|_| !every_socket).for_each(|sockets| sockets.others.clear());
+    let pid = pick.workload.and_then(|index| node.workloads.get(index)?.pid);
+    let names = pid.and_then(|pid| node.names_of(pid)).cloned();
+    Ok(document(&node, pick, names))
+}
+
+fn document(node: &Node, pick: Pick, names: Option<Dns>) -> Inspection {
+    let faults = pick.netns.map(|inode| faults(node, inode)).unwrap_or_default();
+    Inspection { faults, ..inspection(node, pick, names) }
 }
 
 /// What the rules find in what was read; not what is only for information.
@@ -77,19 +105,24 @@ fn faults(node: &Node, inode: Inode) -> Vec<Fault> {
 
 /// What was named; for a PID the host's own namespace, too, whose processes are no workloads, and for a path what it
 /// leads to, though it is not the one that it is mounted at (a link, a descriptor).
-fn pick(survey: &Survey, target: &Target) -> Result<Pick, Unresolved> {
-    resolve(&survey.node, target).or_else(|unresolved| {
+fn pick(
+    node: &Node,
+    target: &Target,
+    inode_at: impl Fn(&Path) -> Option<Inode>,
+    netns_of: impl Fn(u32) -> Option<Inode>,
+) -> Result<Pick, Unresolved> {
+    resolve(node, target).or_else(|unresolved| {
         let by_path = || {
             target.readings.iter().find_map(|reading| match reading {
-                Reading::Path(path) => survey.inode_at(Path::new(path)),
+                Reading::Path(path) => inode_at(Path::new(path)),
                 _ => None,
             })
         };
         if let Some(inode) = by_path() {
-            let workload = inhabitant(&survey.node, inode).filter(|_| inode != survey.node.host_netns);
+            let workload = inhabitant(node, inode).filter(|_| inode != node.host_netns);
             return Ok(Pick { workload, netns: Some(inode), ..Pick::default() });
         }
-        let netns = target.pid().and_then(|pid| survey.netns_of(pid));
+        let netns = target.pid().and_then(netns_of);
         let found_nothing = matches!(unresolved, Unresolved::NotFound { .. });
         netns.filter(|_| found_nothing).map(|_| Pick { netns, ..Pick::default() }).ok_or(unresolved)
     })

@@ -2,9 +2,11 @@
 
 use clap::Args;
 
+use super::from::From;
 use super::{Common, Error, block_on};
 use crate::collect::options::{Depth, Runtimes};
 use crate::collect::survey::survey;
+use crate::snapshot;
 use crate::view::list::{Choice, Sort, list};
 
 /// List what runs on this node, and on which network
@@ -28,12 +30,17 @@ pub struct List {
     /// What to sort by
     #[arg(long, value_name = "COLUMN", default_value = "name")]
     sort: Sort,
+    #[command(flatten)]
+    from: From,
 }
 
 impl List {
     pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
         let options = common.options()?;
-        let survey = block_on(survey(&options, Depth::AllLinks))?;
+        let node = match self.from.read()? {
+            Some(snapshot) => snapshot::listed(snapshot.node, options.kube.is_asked()),
+            None => block_on(survey(&options, Depth::AllLinks))?.node,
+        };
         let runtimes = match options.runtimes {
             Runtimes::Only(named) => named,
             Runtimes::All | Runtimes::None => Vec::new(),
@@ -45,7 +52,7 @@ impl List {
             netns_only: self.netns_only,
             sort: self.sort,
         };
-        common.print(&list(&survey.node, &choice))?;
+        common.print(&list(&node, &choice))?;
         Ok(0)
     }
 }

@@ -16,6 +16,7 @@ mod exec;
 mod exec_many;
 mod exec_place;
 mod face;
+mod from;
 mod gc;
 mod help;
 mod inspect;
@@ -27,6 +28,7 @@ mod log;
 mod node;
 mod schema;
 mod signals;
+mod snapshot;
 mod status;
 mod terminal;
 
@@ -65,6 +67,7 @@ enum Command {
     Gc(gc::Gc),
     Check(check::Check),
     Explain(check::Explain),
+    Snapshot(snapshot::SnapshotCommand),
     Bench(bench::Bench),
     Demo(demo::Demo),
     Ipam(ipam::Ipam),
@@ -247,6 +250,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Gc(gc) => gc.run(&cli.common),
         Command::Check(check) => check.run(&cli.common),
         Command::Explain(explain) => explain.run(&cli.common),
+        Command::Snapshot(snapshot) => snapshot.run(&cli.common),
         Command::Bench(bench) => bench.run(&cli.common),
         Command::Demo(demo) => demo.run(&cli.common),
         Command::Ipam(ipam) => ipam.run(&cli.common),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::cni::{self, CACHE_ROOT};
 use crate::collect::log;
 use crate::collect::options::{Depth, Options};
-use crate::collect::survey::survey;
+use crate::collect::survey::{Survey, survey};
 use crate::ipam::{DEFAULT_ROOT, evidence, reader};
 use crate::model::node::Node;
 use crate::model::source::{Answer, Asked, Status};
@@ -14,11 +14,22 @@ use crate::model::source::{Answer, Asked, Status};
 /// The node with all that can be judged of it, each namespace and each store read once.
 pub async fn judgeable(options: &Options) -> Node {
     let mut node = survey(options, Depth::Judgeable).await.node;
-    add_attachments(&mut node);
-    add_address_stores(&mut node);
-    add_networks(&mut node);
-    cni::evidence::add_ranges(&mut node);
+    add_files(&mut node);
     node
+}
+
+/// The node with all that can be judged and shown of it.
+pub async fn whole(options: &Options) -> Survey {
+    let mut survey = survey(options, Depth::Whole).await;
+    add_files(&mut survey.node);
+    survey
+}
+
+fn add_files(node: &mut Node) {
+    add_attachments(node);
+    add_address_stores(node);
+    add_networks(node);
+    cni::evidence::add_ranges(node);
 }
 
 /// What libcni's cache tells of attachments.

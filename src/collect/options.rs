@@ -77,4 +77,6 @@ pub enum Depth {
     AllLinks,
     /// All that `check` judges, of every namespace and of the machine.
     Judgeable,
+    /// All that there is to show of every namespace.
+    Whole,
 }

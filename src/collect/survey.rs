@@ -15,6 +15,7 @@ use super::{cilium, dns, host, join, kube, log, namespaces, runtime};
 use crate::model::kube::pod::KubePod;
 use crate::model::netns::{Inode, NetnsState};
 use crate::model::node::{Names, Node};
+use crate::model::snapshot::Inhabitants;
 use crate::model::socket::{Socket, SocketProcess};
 use crate::model::source::{Asked, Status};
 use crate::model::workload::Workload;
@@ -80,6 +81,10 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
     if depth >= Depth::Judgeable {
         survey.read_names(options);
     }
+    if depth == Depth::Whole {
+        let inodes: Vec<Inode> = survey.node.namespaces.iter().map(|state| state.netns.inode).collect();
+        survey.name_socket_processes(&inodes, options);
+    }
     survey
 }
 
@@ -105,6 +110,17 @@ impl Survey {
         self.walk.processes.values().filter(move |process| process.netns == Some(inode))
     }
 
+    /// The processes in each namespace.
+    pub fn inhabitants(&self) -> Vec<Inhabitants> {
+        let mut pids: BTreeMap<Inode, Vec<u32>> = BTreeMap::new();
+        for process in self.walk.processes.values() {
+            if let Some(inode) = process.netns {
+                pids.entry(inode).or_default().push(process.pid);
+            }
+        }
+        pids.into_iter().map(|(netns, pids)| Inhabitants { netns, pids }).collect()
+    }
+
     /// Asks the API server, where it answered, for what Cilium wrote of these pods (namespace, name).
     pub async fn ask_kubernetes_about(&mut self, pods: &[(String, String)]) {
         let (Some(session), Some(told)) = (&self.kube, &mut self.node.kubernetes) else { return };
@@ -127,9 +143,15 @@ impl Survey {
         let wanted: Vec<Inode> = match depth {
             Depth::Holders => return,
             Depth::HostLinks => vec![self.node.host_netns],
-            Depth::AllLinks | Depth::Judgeable => self.node.namespaces.iter().map(|state| state.netns.inode).collect(),
+            Depth::AllLinks | Depth::Judgeable | Depth::Whole => {
+                self.node.namespaces.iter().map(|state| state.netns.inode).collect()
+            }
         };
-        let want = if depth >= Depth::Judgeable { Want::judgeable() } else { Want::default() };
+        let want = match depth {
+            Depth::Whole => Want::everything(true),
+            Depth::Judgeable => Want::judgeable(),
+            Depth::Holders | Depth::HostLinks | Depth::AllLinks => Want::default(),
+        };
         let start = Instant::now();
         self.read(wanted.into_iter().map(|inode| (inode, want.clone())).collect());
         self.told_by_kernel(start);
@@ -152,7 +174,7 @@ impl Survey {
         }
         ends.remove(&inode);
         self.read(ends.into_iter().map(|(inode, links)| (inode, around(Programs::Of(links)))).collect());
-        self.name_socket_processes(inode, options);
+        self.name_socket_processes(&[inode], options);
         self.told_by_kernel(start);
     }
 
@@ -195,24 +217,38 @@ impl Survey {
 
     /// Most are held by processes of the namespace; for the rest all are asked (Docker's own resolver listens in the
     /// containers' namespaces). Sockets of the kernel have no inode.
-    fn name_socket_processes(&mut self, inode: Inode, options: &Options) {
-        let Some(state) = self.node.namespaces.iter_mut().find(|state| state.netns.inode == inode) else { return };
-        let Some(sockets) = &mut state.sockets else { return };
-        let (here, elsewhere): (Vec<&Process>, Vec<&Process>) =
-            self.walk.processes.values().partition(|process| process.netns == Some(inode));
-        for processes in [here, elsewhere] {
-            let unnamed = |socket: &&mut Socket| socket.process.is_none() && socket.inode != 0;
-            let mut unnamed: Vec<&mut Socket> =
-                sockets.listeners.iter_mut().chain(&mut sockets.others).filter(unnamed).collect();
-            if unnamed.is_empty() {
-                return;
-            }
-            let holders = proc::socket_holders(&options.proc_root, processes.iter().map(|process| process.pid));
-            for socket in &mut unnamed {
-                let process = holders.get(&u64::from(socket.inode)).and_then(|pid| self.walk.processes.get(pid));
-                socket.process = process.map(|process| SocketProcess { pid: process.pid, name: process.name.clone() });
+    fn name_socket_processes(&mut self, inodes: &[Inode], options: &Options) {
+        for inode in inodes {
+            let here: Vec<u32> = self.processes_in(*inode).map(|process| process.pid).collect();
+            if self.unnamed_sockets(*inode).next().is_some() {
+                self.name_sockets(*inode, &proc::socket_holders(&options.proc_root, here.into_iter()));
             }
         }
+        let mut rest = inodes.to_vec();
+        rest.retain(|inode| self.unnamed_sockets(*inode).next().is_some());
+        if rest.is_empty() {
+            return;
+        }
+        let asked = |process: &&Process| process.netns.as_slice() != inodes;
+        let others: Vec<u32> = self.walk.processes.values().filter(asked).map(|process| process.pid).collect();
+        let holders = proc::socket_holders(&options.proc_root, others.into_iter());
+        rest.into_iter().for_each(|inode| self.name_sockets(inode, &holders));
+    }
+
+    fn unnamed_sockets(&mut self, inode: Inode) -> impl Iterator<Item = &mut Socket> {
+        let state = self.node.namespaces.iter_mut().find(|state| state.netns.inode == inode);
+        let sockets = state.and_then(|state| state.sockets.as_mut()).into_iter();
+        let all = sockets.flat_map(|sockets| sockets.listeners.iter_mut().chain(&mut sockets.others));
+        all.filter(|socket| socket.process.is_none() && socket.inode != 0)
+    }
+
+    fn name_sockets(&mut self, inode: Inode, holders: &BTreeMap<u64, u32>) {
+        let walk = std::mem::take(&mut self.walk);
+        for socket in self.unnamed_sockets(inode) {
+            let process = holders.get(&u64::from(socket.inode)).and_then(|pid| walk.processes.get(pid));
+            socket.process = process.map(|process| SocketProcess { pid: process.pid, name: process.name.clone() });
+        }
+        self.walk = walk;
     }
 
     fn told_by_kernel(&mut self, start: Instant) {

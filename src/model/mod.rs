@@ -24,6 +24,7 @@ pub mod node;
 pub mod peer;
 pub mod route;
 pub mod rule;
+pub mod snapshot;
 pub mod socket;
 pub mod source;
 pub mod sysctl;

@@ -16,6 +16,7 @@ mod jsonpath;
 mod list;
 mod page;
 mod schema;
+mod snapshot;
 mod source;
 mod status;
 mod words;
@@ -27,6 +28,7 @@ use serde::Serialize;
 pub use charset::{ascii, steady};
 pub use escape::{brief, harmless, harmless_json};
 pub use page::{Page, columns, sentence};
+pub use snapshot::left_out;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Format {

@@ -18,6 +18,8 @@ pub mod kube;
 pub mod list;
 pub mod node_ipam;
 pub mod schema;
+pub mod snapshot;
+mod snapshot_facts;
 pub mod status;
 
 /// Of every document (`apiVersion`).

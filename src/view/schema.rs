@@ -15,10 +15,12 @@ use super::inspection::Inspection;
 use super::installation::Installation;
 use super::ipam::{AddressList, AddressReport, PoolList, Released};
 use super::list::List;
+use super::snapshot::{Saved, SnapshotDiff};
 use super::status::Status;
 use super::{API_VERSION, exec};
 use crate::check::CheckReport;
 use crate::check::rule::{Explanation, RuleList};
+use crate::model::snapshot::Snapshot;
 
 /// A kind of document.
 pub struct Kind {
@@ -43,6 +45,9 @@ pub const KINDS: &[Kind] = &[
     kind::<CheckReport>("CheckReport", "podnet check"),
     kind::<RuleList>("RuleList", "podnet check --list"),
     kind::<Explanation>("Rule", "podnet explain"),
+    kind::<Snapshot>("Snapshot", "podnet snapshot save, into its file"),
+    kind::<Saved>("SnapshotSaved", "podnet snapshot save"),
+    kind::<SnapshotDiff>("SnapshotDiff", "podnet snapshot diff"),
     kind::<EndpointList>("EndpointList", "podnet endpoint list"),
     kind::<EndpointReport>("Endpoint", "podnet endpoint get"),
     kind::<EndpointLog>("EndpointLog", "podnet endpoint log"),

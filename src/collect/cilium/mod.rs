@@ -209,6 +209,12 @@ pub fn unread_log(error: &Error) -> Asked {
     Asked { name: "endpoint log".to_owned(), status: Status::Failed, detail, elapsed_ms: 0.0 }
 }
 
+/// … for several, which did not come in time.
+pub fn unread_logs(count: usize) -> Asked {
+    let detail = Some(format!("the agent did not tell the logs of {count} endpoints in time"));
+    Asked { name: "endpoint log".to_owned(), status: Status::Failed, detail, elapsed_ms: 0.0 }
+}
+
 /// Go writes the year 1 for «never».
 fn time(text: &str) -> Option<Timestamp> {
     text.parse::<Timestamp>().ok().filter(|time| time.as_second() > 0)
