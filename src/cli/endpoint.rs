@@ -24,6 +24,7 @@ Examples:
   podnet endpoint get default/web-0       … or by its pod, address, interface, …
   podnet endpoint log ep:157
   podnet endpoint list --agent-socket /run/cilium/cilium.sock -o json
+  podnet endpoint list --from node7.json  … of a snapshot, as it was
 
 The agent is only read: nothing here changes an endpoint.";
 

@@ -30,7 +30,7 @@ use crate::view::kube::pod_of;
 /// means several things, say which: pid:, netns:, dev:, ifindex:, ip:, mac:, pod:, name:, container:.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  podnet inspect 3f2a91c04d5e\n  podnet inspect default/web-0 -o json\n  podnet inspect dev:lxc4f1c0d77a2b1\n  podnet inspect 10.42.0.7 --runtime none\n  podnet inspect ep:157"
+    after_help = "Examples:\n  podnet inspect 3f2a91c04d5e\n  podnet inspect default/web-0 -o json\n  podnet inspect dev:lxc4f1c0d77a2b1\n  podnet inspect 10.42.0.7 --runtime none\n  podnet inspect ep:157\n  podnet inspect default/web-0 --from node7.json"
 )]
 pub struct Inspect {
     /// Whose network

@@ -15,7 +15,7 @@ use crate::view::list::{Choice, Sort, list};
 /// containers of a pod stand together.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  podnet list\n  podnet list -n kube-system -o wide\n  podnet list --runtime none      from /proc alone, no runtime asked\n  podnet list -o name | head -1"
+    after_help = "Examples:\n  podnet list\n  podnet list -n kube-system -o wide\n  podnet list --runtime none      from /proc alone, no runtime asked\n  podnet list -o name | head -1\n  podnet list --from node7.json   of a node as it was (podnet snapshot save)"
 )]
 pub struct List {
     /// Stopped containers and sandboxes too

@@ -14,5 +14,6 @@ mod openapi;
 mod pod;
 mod recordings;
 mod remains;
+mod snapshot;
 mod stand_in;
 mod status;

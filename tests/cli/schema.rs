@@ -31,6 +31,7 @@ fn every_kind_is_as_its_schema_says() {
     let scratch = Scratch::new();
     let podnet = Podnet::default().env("PODNET_ROOT", scratch.text("store"));
     let own = own_pid();
+    let snapshot = scratch.text("node.json");
     let (plugins, networks) = (scratch.text("bin"), scratch.text("net.d"));
     let documents: &[(&str, &[&str])] = &[
         ("Status", &["status", "--runtime", "none"]),
@@ -47,6 +48,9 @@ fn every_kind_is_as_its_schema_says() {
         ("Released", &["ipam", "release", "10.7.0.7"]),
         ("Installation", &["install-cni", "--bin-dir", &plugins, "--conf-dir", &networks]),
         ("Installation", &["uninstall-cni", "--bin-dir", &plugins, "--conf-dir", &networks]),
+        ("Snapshot", &["snapshot", "save", "-", "--runtime", "none"]),
+        ("SnapshotSaved", &["snapshot", "save", &snapshot, "--runtime", "none"]),
+        ("SnapshotDiff", &["snapshot", "diff", &snapshot, &snapshot]),
         ("KindList", &["schema"]),
         ("Line", &["exec", &own, "-t", &own, "--", "echo", "one line"]),
         ("Error", &["inspect", "pid:x"]),
