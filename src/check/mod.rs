@@ -14,6 +14,7 @@ mod hit;
 mod paste;
 mod pod;
 pub mod rule;
+pub mod watch;
 
 mod address;
 mod cilium;

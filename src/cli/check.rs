@@ -8,6 +8,7 @@ use clap::Args;
 use jiff::SignedDuration;
 
 use super::from::From;
+use super::watch::Watching;
 use super::{Common, Error, block_on, node};
 use crate::check::choice::{Choice, Config, Ignore, Pattern};
 use crate::check::{self, CheckReport, Facts, Severity};
@@ -31,7 +32,7 @@ pub const FOUND: u8 = 6;
 /// right. Nothing is changed, and no packet is sent.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  podnet check                       everything on this node\n  podnet check default/web-0         one pod, and what of the node concerns it\n  podnet check --rule route --severity error\n  podnet check --ignore PN-LINK-012 -o json\n  podnet check --from node7.json     the node of a snapshot, as it was\n  podnet check --list                the rules\n\nExit status: 6 when an error was found\n\nFaults that you know and have reasons for, in /etc/podnet/check.yaml:\n  ignore:\n    - rule: PN-LINK-008\n      target: kube-system/*\n      reason: the uplink's switch fragments"
+    after_help = "Examples:\n  podnet check                       everything on this node\n  podnet check default/web-0         one pod, and what of the node concerns it\n  podnet check --rule route --severity error\n  podnet check --ignore PN-LINK-012 -o json\n  podnet check --from node7.json     the node of a snapshot, as it was\n  podnet check --watch 5             what appears and goes from now on\n  podnet check --list                the rules\n\nExit status: 6 when an error was found; of --watch, when the last look found one\n\nFaults that you know and have reasons for, in /etc/podnet/check.yaml:\n  ignore:\n    - rule: PN-LINK-008\n      target: kube-system/*\n      reason: the uplink's switch fragments"
 )]
 pub struct Check {
     /// Whose networks; any handle that `podnet inspect` takes
@@ -57,6 +58,9 @@ pub struct Check {
     /// Do not judge pods younger than this many seconds: they are still being made
     #[arg(long, value_name = "SECONDS", default_value = "10")]
     grace: u32,
+    /// Look again every so many seconds, and tell what appeared and what went, a line each; Ctrl-C ends it
+    #[arg(short, long, value_name = "SECONDS", value_parser = super::seconds, conflicts_with_all = ["list", "from"])]
+    watch: Option<Duration>,
     #[command(flatten)]
     from: From,
 }
@@ -73,6 +77,10 @@ impl Check {
         }
         let options = Options { agent: true, ..common.options_with_kube()? };
         let targets = self.targets.iter().map(|text| text.parse()).collect::<Result<Vec<Target>, _>>()?;
+        if let Some(interval) = self.watch {
+            let watching = Watching { options: &options, targets: &targets, choice: &choice, interval };
+            return block_on(watching.run(common))?;
+        }
         let report = match &from {
             Some(snapshot) => judged(snapshot, &targets, &choice)?,
             None => block_on(judge(&options, &targets, &choice))??,
@@ -154,7 +162,7 @@ async fn judge(options: &Options, targets: &[Target], choice: &Choice) -> Result
 }
 
 /// The namespaces of the targets; none where all are meant.
-fn wanted(node: &Node, targets: &[Target]) -> Result<Option<BTreeSet<Inode>>, Error> {
+pub fn wanted(node: &Node, targets: &[Target]) -> Result<Option<BTreeSet<Inode>>, Error> {
     if targets.is_empty() {
         return Ok(None);
     }

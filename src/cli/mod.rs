@@ -31,6 +31,7 @@ mod signals;
 mod snapshot;
 mod status;
 mod terminal;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use super::page::{columns, flow, sentence};
 use super::{Page, Show, harmless};
 use crate::check::rule::{Explanation, RuleList};
+use crate::check::watch::{Change, CheckChange};
 use crate::check::{CheckReport, Evidence, Finding, Severity, Summary};
 
 impl Show for CheckReport {
@@ -139,6 +140,33 @@ impl CheckReport {
             return String::new();
         }
         format!(" ({})", reasons.into_keys().collect::<Vec<_>>().join("; "))
+    }
+}
+
+impl Show for CheckChange {
+    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        let finding = &self.finding;
+        let mark = match self.change {
+            Change::Appeared => "+",
+            Change::Went => "-",
+        };
+        let severity = finding.severity.word();
+        let head = format!("{:.0} {mark} {severity}", self.at);
+        let line = format!("{head} {} {}: {}", finding.code, finding.target, finding.message);
+        let mut lines = Vec::new();
+        sentence(page, &mut lines, 0, &line)?;
+        let lines = String::from_utf8_lossy(&lines);
+        let rest = lines.strip_prefix(&head).unwrap_or(&lines);
+        let head = match (self.change, finding.severity) {
+            (Change::Appeared, Severity::Error) => page.bad(head),
+            (Change::Appeared, _) => page.bold(head),
+            (Change::Went, _) => page.good(head),
+        };
+        write!(out, "{head}{rest}")
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![format!("{} {}", self.finding.code, self.finding.target)]
     }
 }
 

@@ -20,6 +20,7 @@ use super::status::Status;
 use super::{API_VERSION, exec};
 use crate::check::CheckReport;
 use crate::check::rule::{Explanation, RuleList};
+use crate::check::watch::CheckChange;
 use crate::model::snapshot::Snapshot;
 
 /// A kind of document.
@@ -43,6 +44,7 @@ pub const KINDS: &[Kind] = &[
     kind::<ChainRun>("ChainRun", "podnet create --conf, podnet delete --conf, podnet cni check, status and gc"),
     kind::<Installation>("Installation", "podnet install-cni, podnet uninstall-cni"),
     kind::<CheckReport>("CheckReport", "podnet check"),
+    kind::<CheckChange>("CheckChange", "podnet check --watch: one a line"),
     kind::<RuleList>("RuleList", "podnet check --list"),
     kind::<Explanation>("Rule", "podnet explain"),
     kind::<Snapshot>("Snapshot", "podnet snapshot save, into its file"),

@@ -19,3 +19,4 @@ mod promises;
 mod rules;
 mod runtime;
 mod table;
+mod watch;

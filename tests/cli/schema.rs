@@ -15,6 +15,7 @@ use crate::support::scratch::Scratch;
 /// What needs more than a node: `Podnet::json` holds it against its schema in the tests that have that.
 const ELSEWHERE: &[&str] = &[
     "Bench",
+    "CheckChange",
     "ChainRun",
     "Installation",
     "Status",
