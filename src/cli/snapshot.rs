@@ -72,10 +72,17 @@ enum Command {
 #[derive(Args, Debug)]
 struct Save {
     /// Where to; `-` is standard output
+    #[arg(value_parser = new_file)]
     file: PathBuf,
     /// Replace the file where there is one
     #[arg(short, long)]
     force: bool,
+}
+
+/// A name that somebody can type again.
+fn new_file(name: &str) -> Result<PathBuf, String> {
+    let plain = !name.trim().is_empty() && !name.contains(char::is_control);
+    if plain { Ok(name.into()) } else { Err("a file's name, without control characters".to_owned()) }
 }
 
 impl SnapshotCommand {
