@@ -1,11 +1,13 @@
 //! `podnet snapshot diff`: what was done to a node between two snapshots, all of it and nothing else.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::node::{Kind, Node};
 use crate::support::schema;
+use crate::support::shell::wait_for;
 
 fn differences(document: &Value) -> BTreeSet<(String, String, String)> {
     let text = |item: &Value, key: &str| item[key].as_str().unwrap_or_default().to_owned();
@@ -14,9 +16,21 @@ fn differences(document: &Value) -> BTreeSet<(String, String, String)> {
     items.iter().map(|item| (text(item, "change"), text(item, "what"), of(item))).collect()
 }
 
+/// Until every interface that is up has its link-local address for good: the kernel takes its time.
+fn settle(node: &Node) {
+    let unsettled = r#"
+        for place in "" web db world; do
+          in_netns "$place" ip -o link show up | grep -v LOOPBACK | sed 's/^[0-9]*: \([^:@]*\).*/\1/' | while read -r name; do
+            in_netns "$place" ip -o -6 addr show dev "$name" scope link -tentative | grep -q fe80 || echo "$place $name"
+          done
+        done"#;
+    wait_for("the links to settle", Duration::from_secs(30), || node.run(unsettled).trim().is_empty().then_some(()));
+}
+
 #[test]
 fn each_thing_that_was_done_is_told() {
     let Some(node) = Node::new(Kind::Bridge) else { return };
+    settle(&node);
     let machine = &node.machine;
     let (before, after) = (machine.scratch().text("before.json"), machine.scratch().text("after.json"));
     assert_eq!(machine.podnet(&["snapshot", "save", &before]).status, 0);
@@ -38,8 +52,13 @@ fn each_thing_that_was_done_is_told() {
     };
     let document = diff(&before, &after);
     let found = differences(&document);
-    let pod =
-        document["items"].as_array().unwrap().iter().find(|item| item["what"] == "address").unwrap()["of"].clone();
+    let pod = document["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|item| item["name"] == "10.88.0.77/24 dev eth0")
+        .unwrap()["of"]
+        .clone();
     let pod = pod.as_str().unwrap();
     for (change, what, name) in [
         ("went", "route", format!("{pod} 0.0.0.0/0")),
@@ -54,7 +73,8 @@ fn each_thing_that_was_done_is_told() {
             "{change} {what} {name} in {found:#?}"
         );
     }
-    let eth0 = document["items"].as_array().unwrap().iter().find(|item| item["name"] == "eth0").unwrap();
+    let eth0 =
+        document["items"].as_array().unwrap().iter().find(|item| item["name"] == "eth0" && item["of"] == pod).unwrap();
     assert_eq!(eth0["fields"], serde_json::json!([{ "field": "mtu", "before": "1500", "after": "1400" }]));
     // The other way round everything is the other way round.
     let turn = |change: &str| match change {
@@ -77,6 +97,7 @@ fn each_thing_that_was_done_is_told() {
 #[test]
 fn a_node_that_is_left_alone_does_not_change() {
     let Some(node) = Node::new(Kind::Ptp) else { return };
+    settle(&node);
     let machine = &node.machine;
     let files = ["one.json", "two.json"].map(|name| machine.scratch().text(name));
     // Traffic moves counters and neighbours, which is no change of the network.
