@@ -14,8 +14,8 @@ use crate::collect::options::Kube;
 use crate::collect::survey::hostname;
 use crate::collect::{cilium, kube};
 use crate::flow;
-use crate::flow::agent::client::Client;
-use crate::flow::agent::{Agent, Given};
+use crate::flow::agent::Given;
+use crate::flow::agent::client::{Client, POOLS};
 use crate::ipam::range::AddressRange;
 use crate::ipam::reader::{self, Reservation};
 use crate::ipam::{self, DEFAULT_ROOT, Owner, Pool, Store};
@@ -183,15 +183,18 @@ const BY_RESOURCE: [&str; 5] = ["multi-pool", "crd", "eni", "azure", "alibabaclo
 /// One that leaked: whose it is, the agent's books must say, and what it uses itself is not given back.
 fn release_of_agent(common: &Common, address: IpAddr) -> Result<Vec<IpAddr>, Error> {
     let options = common.options()?;
-    let agent = Agent { socket: cilium::socket(&options).to_owned(), patience_ms: 0, pod: None, pool: None };
     let held = block_on(cilium::ask_allocations(&cilium::client(&options)))?.map_err(flow::Error::from);
     let held = held.map_err(|source| Error::Agent { source })?;
     let Some(held) = held.into_iter().find(|held| held.address == address) else { return Ok(Vec::new()) };
     if let Some(owner) = held.owner.filter(|owner| !owner.contains('/')) {
         return Err(Error::AgentsOwn { address, owner });
     }
-    let given = Given { address, pool: Some(held.pool), expiration: None };
-    Client::new(&agent).and_then(|client| client.release(&given)).map_err(|source| Error::Agent { source })?;
+    let release = || {
+        let client = Client::new(&common.agent(None, None))?;
+        let named = client.configuration()?.version >= POOLS;
+        client.release(&Given { address, pool: named.then_some(held.pool), expiration: None })
+    };
+    release().map_err(|source| Error::Agent { source })?;
     Ok(vec![address])
 }
 

@@ -176,6 +176,33 @@ fn a_failure_at_any_step_leaves_nothing_anywhere() {
 }
 
 #[test]
+fn what_is_undone_is_said_in_the_words_of_each_version() {
+    if !root_and(&TOOLS) {
+        return;
+    }
+    for version in ["1.9", "1.15", "1.20"] {
+        let node = Node::new(Setup::stateful(version, 5));
+        for step in ["configure", "verify"] {
+            let name = node.host.name(step);
+            node.refused(&["create", &name, "--agent", "--fail-at", step, "--yes"], "all is undone");
+        }
+        let deleted = node.changes().into_iter().filter(|line| line.starts_with("DELETE ")).count();
+        assert_eq!(deleted, 2, "the address of one, the endpoint of the other: {:?}", node.changes());
+        let Some(document) = openapi::document(version) else { continue };
+        node.agent.requests().iter().for_each(|request| document.validate(request));
+    }
+}
+
+#[test]
+fn an_address_whose_timer_ran_out_makes_no_endpoint() {
+    if !root_and(&TOOLS) {
+        return;
+    }
+    let node = Node::new(Setup { expires_after_ms: Some(1), ..Setup::stateful("1.15", 5) });
+    node.refused(&["create", &node.host.name("a"), "--agent", "--yes"], "no expiration timer registered");
+}
+
+#[test]
 fn what_the_agent_refuses_is_told_and_undone() {
     if !root_and(&TOOLS) {
         return;
@@ -194,6 +221,8 @@ fn what_the_agent_refuses_is_told_and_undone() {
         &["create", &starting.host.name("a"), "--agent", "--yes", "--timeout", "0.3"],
         "the agent is starting",
     );
+    let silent = Node::new(Setup::stateful("1.20", 5).fault("/config", Fault::Silent));
+    silent.refused(&["create", &silent.host.name("a"), "--agent", "--yes", "--timeout", "0.3"], "no answer from");
 }
 
 #[test]

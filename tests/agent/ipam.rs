@@ -16,12 +16,12 @@ fn answer(document: &Value) -> &str {
 }
 
 /// podnet on a node with these files below `/var/lib/cni` and `/etc/cni/net.d`, and no others.
-fn with_cni(scratch: &Scratch) -> Podnet {
+fn with_cni(scratch: &Scratch, socket: &str) -> Podnet {
     const ON_NODE: &str = r#"
         mount -t tmpfs tmpfs /var/lib && mkdir /var/lib/cni && cp -r "$0"/cni/. /var/lib/cni
         mount -t tmpfs tmpfs /etc && mkdir -p /etc/cni/net.d && cp "$0"/net.d/* /etc/cni/net.d
         exec "$@""#;
-    Podnet::with(&[("CILIUM_SOCK", scratch.text("none.sock"))]).through(&[
+    Podnet::with(&[("CILIUM_SOCK", socket.to_owned())]).through(&[
         "unshare",
         "--mount",
         "sh",
@@ -110,17 +110,97 @@ fn host_local_rules_where_the_network_in_force_names_it() {
     let plugin = r#"{"type": "bridge", "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/29"}]]}}"#;
     scratch
         .write("net.d/10-net.conflist", &format!(r#"{{"cniVersion": "1.0.0", "name": "net", "plugins": [{plugin}]}}"#));
-    let document = with_cni(&scratch).json(&["ipam", "--no-kube"]);
+    let document = with_cni(&scratch, &scratch.text("none.sock")).json(&["ipam", "--no-kube"]);
     assert_eq!(document["ruledBy"], "host-local");
     assert_eq!(
         answer(&document),
         "pods get addresses from 10.1.0.0/29 (host-local): 2 of 5 used; it can take another pod"
     );
-    let list = with_cni(&scratch).json(&["ipam", "list", "--no-kube"]);
+    let list = with_cni(&scratch, &scratch.text("none.sock")).json(&["ipam", "list", "--no-kube"]);
     assert_eq!(
         list["items"][0],
         json!({"address": "10.1.0.2", "by": "host-local", "pool": "net", "containerId": "c0ffee", "ifname": "eth0", "since": list["items"][0]["since"]})
     );
+}
+
+#[test]
+fn every_mode_of_the_agent_is_told_with_its_figures() {
+    for mode in ["cluster-pool", "crd", "eni", "azure", "alibabacloud"] {
+        let mut health = recording("k8s/healthz");
+        health["ipam"]["status"] = json!("IPv4: 10/10 allocated, ");
+        let full = Setup::recorded("k8s").configured("/status/ipam-mode", json!(mode)).answer("/healthz", health);
+        let document = StandIn::start(full).podnet().json(&["ipam", "--no-kube"]);
+        assert_eq!((&document["ruledBy"], &document["mode"]), (&json!("cilium agent"), &json!(mode)));
+        assert_eq!(document["canTakeAnother"], false);
+        let end = if mode == "cluster-pool" { "delete pods, or give it another subnet" } else { "gives it more" };
+        assert!(answer(&document).contains("10 of 10 used"), "{document}");
+        assert!(answer(&document).ends_with(end), "{document}");
+    }
+}
+
+#[test]
+fn an_agent_that_leaves_addresses_to_a_plugin_does_not_rule() {
+    if !root_and(&["unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.write("cni/networks/cilium/10.1.0.2", "c0ffee\r\neth0");
+    let plugin = r#"{"type": "cilium-cni", "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/30"}]]}}"#;
+    let list = format!(r#"{{"cniVersion": "1.0.0", "name": "cilium", "plugins": [{plugin}]}}"#);
+    scratch.write("net.d/05-cilium.conflist", &list);
+    let setup = Setup::recorded("k8s").configured("/status/ipam-mode", json!("delegated-plugin"));
+    let agent = StandIn::start(setup);
+    let document = with_cni(&scratch, agent.socket.to_str().unwrap()).json(&["ipam", "--no-kube"]);
+    assert_eq!(document["ruledBy"], "host-local");
+    assert_eq!(document["canTakeAnother"], false, "{document}");
+    assert!(answer(&document).contains("from 10.1.0.0/30 (host-local): 1 of 1 used"), "{document}");
+}
+
+#[test]
+fn podnets_own_store_rules_where_its_network_is_in_force() {
+    if !root_and(&["unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.write("cni/nothing", "");
+    scratch.write("own/networks/default/10.42.0.7", "c0ffee\r\neth0");
+    let list = r#"{"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "podnet"}]}"#;
+    scratch.write("net.d/10-podnet.conflist", list);
+    let own = scratch.text("own");
+    let podnet = || with_cni(&scratch, &scratch.text("none.sock"));
+    let document = podnet().json(&["ipam", "--no-kube", "--root", &own]);
+    assert_eq!((&document["ruledBy"], &document["canTakeAnother"]), (&json!("podnet"), &json!(true)));
+    assert!(answer(&document).contains("10.42.0.0/24"), "{document}");
+    let held = podnet().json(&["ipam", "list", "--no-kube", "--root", &own]);
+    assert_eq!((&held["items"][0]["address"], &held["items"][0]["by"]), (&json!("10.42.0.7"), &json!("podnet")));
+}
+
+#[test]
+fn what_only_the_cache_of_cni_knows_is_listed_as_such() {
+    if !root_and(&["unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let config =
+        r#"{"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "macvlan", "ipam": {"type": "dhcp"}}]}"#;
+    scratch.write("net.d/10-net.conflist", config);
+    let address = |address: &str| json!({"address": address});
+    let result = json!({"cniVersion": "1.0.0", "ips": [address("10.7.0.9/24"), address("127.0.0.1/8")]});
+    let cached = json!({
+        "kind": "cniCacheV1", "containerId": "c0ffee", "ifName": "eth0", "networkName": "net", "netns": "/run/netns/x",
+        "config": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, config), "result": result,
+        "cniArgs": [["K8S_POD_NAMESPACE", "demo"], ["K8S_POD_NAME", "web-0"]],
+    });
+    scratch.write("cni/results/net-c0ffee-eth0", &cached.to_string());
+    let podnet = || with_cni(&scratch, &scratch.text("none.sock"));
+    let list = podnet().json(&["ipam", "list", "--no-kube"]);
+    let items = list["items"].as_array().unwrap();
+    assert_eq!(items.len(), 1, "nobody gives the addresses of lo: {items:#?}");
+    let held = &items[0];
+    assert_eq!((&held["address"], &held["by"]), (&json!("10.7.0.9"), &json!("cni cache")));
+    assert_eq!((&held["owner"], &held["containerId"]), (&json!("demo/web-0"), &json!("c0ffee")));
+    let document = podnet().json(&["ipam", "--no-kube"]);
+    assert_eq!(answer(&document), "dhcp gives pods their addresses; podnet does not read its books");
 }
 
 #[test]
@@ -134,28 +214,30 @@ fn an_agent_that_is_down_gives_nobody_an_address() {
         "net.d/05-cilium.conflist",
         r#"{"cniVersion": "0.3.1", "name": "cilium", "plugins": [{"type": "cilium-cni"}]}"#,
     );
-    let document = with_cni(&scratch).json(&["ipam", "--no-kube"]);
+    let document = with_cni(&scratch, &scratch.text("none.sock")).json(&["ipam", "--no-kube"]);
     assert_eq!((&document["ruledBy"], &document["canTakeAnother"]), (&json!("cilium agent"), &json!(false)));
     assert!(answer(&document).contains("does not answer"), "{document}");
 }
 
 #[test]
 fn an_address_that_leaked_is_given_back_and_no_other() {
-    let agent = StandIn::start(Setup::stateful("1.15", 5));
-    // As a plugin does that is killed before the endpoint.
-    let mut stream = std::os::unix::net::UnixStream::connect(&agent.socket).unwrap();
-    let question = "POST /v1/ipam?owner=demo%2Fgone HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
-    std::io::Write::write_all(&mut stream, question.as_bytes()).unwrap();
-    std::io::Read::read(&mut stream, &mut [0; 64]).unwrap();
-    assert_eq!(agent.state()["addresses"]["10.244.1.10"]["owner"], "demo/gone");
-    // The agent's books are seconds old where they can be read.
-    let listed = || agent.podnet().json(&["ipam", "show", "10.244.1.10"])["state"] == "held";
-    wait_for("the address in the agent's books", Duration::from_secs(60), || listed().then_some(()));
-    let router = agent.podnet().run(&["ipam", "release", "10.244.1.217", "--agent"]);
-    assert!(router.status == 1 && router.stderr.contains("is the agent's own (router)"), "{}", router.stderr);
-    let released = agent.podnet().json(&["ipam", "release", "10.244.1.10", "--agent"]);
-    assert_eq!(released["addresses"], json!(["10.244.1.10"]));
-    assert_eq!(agent.state()["addresses"].get("10.244.1.10"), None);
-    let Some(document) = openapi::document("1.15") else { return };
-    agent.requests().iter().for_each(|request| document.validate(request));
+    for version in ["1.9", "1.15"] {
+        let agent = StandIn::start(Setup::stateful(version, 5));
+        // As a plugin does that is killed before the endpoint.
+        let mut stream = std::os::unix::net::UnixStream::connect(&agent.socket).unwrap();
+        let question = "POST /v1/ipam?owner=demo%2Fgone HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+        std::io::Write::write_all(&mut stream, question.as_bytes()).unwrap();
+        std::io::Read::read(&mut stream, &mut [0; 64]).unwrap();
+        assert_eq!(agent.state()["addresses"]["10.244.1.10"]["owner"], "demo/gone");
+        // The agent's books are seconds old where they can be read.
+        let listed = || agent.podnet().json(&["ipam", "show", "10.244.1.10"])["state"] == "held";
+        wait_for("the address in the agent's books", Duration::from_secs(60), || listed().then_some(()));
+        let router = agent.podnet().run(&["ipam", "release", "10.244.1.217", "--agent"]);
+        assert!(router.status == 1 && router.stderr.contains("is the agent's own (router)"), "{}", router.stderr);
+        let released = agent.podnet().json(&["ipam", "release", "10.244.1.10", "--agent"]);
+        assert_eq!(released["addresses"], json!(["10.244.1.10"]));
+        assert_eq!(agent.state()["addresses"].get("10.244.1.10"), None);
+        let Some(document) = openapi::document(version) else { continue };
+        agent.requests().iter().for_each(|request| document.validate(request));
+    }
 }

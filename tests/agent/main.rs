@@ -6,6 +6,7 @@
 mod support;
 
 mod endpoint;
+mod every_recording;
 mod faults;
 mod flow;
 mod inspect;

@@ -137,6 +137,9 @@ fn what_looks_is_as_every_version_has_it() {
     let agent = crate::stand_in::StandIn::recorded("k8s");
     agent.podnet().json(&["inspect", "ep:1408", "--runtime", "none"]);
     agent.podnet().json(&["endpoint", "get", "1408"]);
+    agent.podnet().json(&["endpoint", "log", "1408"]);
+    agent.podnet().json(&["status", "--runtime", "none", "--no-kube"]);
+    agent.podnet().json(&["ipam", "list", "--no-kube"]);
     for version in ["1.9", "1.15", "1.20"] {
         let Some(document) = document(version) else { return };
         for request in agent.requests() {

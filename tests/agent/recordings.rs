@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::stand_in::{Setup, StandIn, recording};
 
 /// The endpoint as the document must have it, made from the agent's own, field by field.
-fn expected(raw: &Value) -> Value {
+pub fn expected(raw: &Value) -> Value {
     let status = &raw["status"];
     let (identifiers, networking) = (&status["external-identifiers"], &status["networking"]);
     let (realized, wanted) = (&status["policy"]["realized"], &status["policy"]["spec"]);
@@ -56,7 +56,7 @@ fn expected(raw: &Value) -> Value {
     without_nothing(expected)
 }
 
-fn controllers(raw: &Value) -> Vec<Value> {
+pub fn controllers(raw: &Value) -> Vec<Value> {
     let time = |value: &Value| value.as_str().filter(|text| !text.starts_with("0001-")).map(trimmed);
     let one = |raw: &Value| {
         let status = &raw["status"];
@@ -151,7 +151,7 @@ fn an_older_agents_answer_is_read_as_far_as_it_goes() {
     assert!(detail.contains("endpoint 4 of 5"), "{detail}");
 }
 
-fn agent_of(agent: &StandIn) -> Agent {
+pub fn agent_of(agent: &StandIn) -> Agent {
     let options = Options { agent_socket: Some(agent.socket.clone()), ..Options::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let told = runtime.block_on(cilium::ask(&options));

@@ -25,12 +25,12 @@ pub fn side_by_side(one: &Argv, other: &Argv) -> (Duration, Duration) {
     (median(ones), median(others))
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+pub fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
 }
 
-fn time(argv: &Argv) -> Duration {
+pub fn time(argv: &Argv) -> Duration {
     let begin = Instant::now();
     let status = quiet(argv).status().unwrap();
     let elapsed = begin.elapsed();

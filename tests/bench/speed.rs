@@ -10,6 +10,7 @@ mod support;
 
 mod attach;
 mod crowd;
+mod endpoints;
 mod measure;
 
 use std::time::Duration;
@@ -51,6 +52,7 @@ fn main() {
     }
     println!("{:<34} {:>11}  {:<29} {:>11}  {:>9}  to reach", "podnet", "median", "against", "median", "ratio");
     start_up();
+    endpoints::rows();
     one_container();
     one_key();
     for existing in [1, 100] {

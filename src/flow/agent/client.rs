@@ -186,6 +186,8 @@ struct Health {
     overall_health: Option<String>,
 }
 
+/// Since when an address is of a pool that has a name.
+pub const POOLS: Version = (1, 14);
 /// Since when an endpoint goes by its attachment.
 pub const ATTACHMENT_IDS: Version = (1, 14);
 

@@ -25,6 +25,8 @@ pub struct Setup {
     pub version: Option<String>,
     /// How many addresses its pool has for pods.
     pub room: u32,
+    /// After how long it takes back an address that no endpoint came with.
+    pub expires_after_ms: Option<u64>,
     /// The MAC that it says a pod is to have.
     pub mac: Option<String>,
     /// `METHOD PATH` or a path, below `/v1`, or `*` → what goes wrong when it is asked.

@@ -26,6 +26,7 @@ struct Held {
     pool: String,
     owner: String,
     expiration: Option<String>,
+    since: Instant,
 }
 
 pub struct Answer {
@@ -61,7 +62,7 @@ const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 244, 1, 217);
 
 impl State {
     pub fn new(setup: Setup, folder: &Path) -> Self {
-        let router = Held { pool: "default".into(), owner: "router".into(), expiration: None };
+        let router = Held { pool: "default".into(), owner: "router".into(), expiration: None, since: Instant::now() };
         let addresses = BTreeMap::from([(ROUTER, router)]);
         let mut state = Self {
             setup,
@@ -96,6 +97,9 @@ impl State {
     }
 
     pub fn answer(&mut self, request: &Request) -> Answer {
+        if let Some(limit) = self.setup.expires_after_ms.map(Duration::from_millis) {
+            self.addresses.retain(|_, held| held.expiration.is_none() || held.since.elapsed() < limit);
+        }
         let answer = match self.version() {
             Some(version) => self.stateful(request, version),
             None => None,
@@ -168,7 +172,8 @@ impl State {
         let expires = request.headers.iter().any(|(name, value)| name == "expiration" && value == "true");
         let expiration = expires.then(|| format!("5c0f19f3-e9c2-4e3d-b8fa-{:012x}", u32::from(address)));
         let owner = query.get("owner").cloned().unwrap_or_default();
-        self.addresses.insert(address, Held { pool: pool.clone(), owner, expiration: expiration.clone() });
+        self.addresses
+            .insert(address, Held { pool: pool.clone(), owner, expiration: expiration.clone(), since: Instant::now() });
         let mut pair = json!({"ipv4": address});
         if self.version().unwrap() >= (1, 14) {
             pair["ipv4-pool-name"] = json!(pool);
@@ -215,6 +220,10 @@ impl State {
             if status["networking"]["addressing"][0]["ipv4"] == address {
                 return Answer::refusal(400, &format!("IP ipv4:{address} is already in use"));
             }
+        }
+        let timed = body["addressing"]["ipv4-expiration-uuid"].is_string();
+        if timed && !address.parse().is_ok_and(|address: Ipv4Addr| self.addresses.contains_key(&address)) {
+            return Answer::refusal(500, "no expiration timer registered");
         }
         if let Ok(address) = address.parse::<Ipv4Addr>()
             && let Some(held) = self.addresses.get_mut(&address)
@@ -285,7 +294,8 @@ impl State {
             let left: Value = serde_json::from_str(&text).unwrap();
             for endpoint in left["endpoints"].as_array().unwrap() {
                 let address = endpoint["status"]["networking"]["addressing"][0]["ipv4"].as_str().unwrap_or_default();
-                let held = Held { pool: "default".into(), owner: "restored".into(), expiration: None };
+                let held =
+                    Held { pool: "default".into(), owner: "restored".into(), expiration: None, since: Instant::now() };
                 self.addresses.extend(address.parse::<Ipv4Addr>().ok().map(|address| (address, held)));
                 self.endpoints.insert(endpoint["id"].as_u64().unwrap(), endpoint.clone());
             }
