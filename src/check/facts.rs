@@ -84,7 +84,7 @@ impl Facts<'_> {
     }
 
     /// One that is here and did not tell what it runs.
-    fn failed_runtime(&self) -> Option<String> {
+    pub fn failed_runtime(&self) -> Option<String> {
         let source = self.runtimes().find(|source| source.status == Status::Failed)?;
         Some(format!("{} failed: {}", source.name, source.detail.clone().unwrap_or_default()))
     }

@@ -21,7 +21,7 @@ mod cilium;
 mod cni;
 mod dns;
 mod firewall;
-mod ipam;
+pub mod ipam;
 mod link;
 mod mtu;
 mod neighbour;

@@ -148,6 +148,12 @@ pub fn judged(snapshot: &Snapshot, targets: &[Target], choice: &Choice) -> Resul
     })
 }
 
+/// What the rules of addresses alone find.
+pub fn judged_ipam(node: &Node) -> CheckReport {
+    let choice = Choice { rules: vec![Pattern::from("PN-IPAM-*".to_owned())], ..Choice::default() };
+    check::check(&Facts::new(node, None, choice.grace), None, &choice, None)
+}
+
 /// Looks, and where something is wrong looks again: what only one look showed was being made, or removed.
 async fn judge(options: &Options, targets: &[Target], choice: &Choice) -> Result<CheckReport, Error> {
     let first = node::judgeable(options).await;

@@ -103,10 +103,20 @@ pub enum Error {
     ConfigForm { path: PathBuf, source: Box<serde_saphyr::Error> },
     #[error(transparent)]
     Snapshot(#[from] snapshot::Error),
+    #[error("the pools of the snapshot are not in their form")]
+    SnapshotPools { source: serde_json::Error },
     #[error("{} is there already", .path.display())]
     FileExists { path: PathBuf },
     #[error("cannot write {}", .path.display())]
     WriteFile { path: PathBuf, source: io::Error },
+    #[error("cannot read {}", .path.display())]
+    ReadFile { path: PathBuf, source: io::Error },
+    #[error("{} is there already", .path.display())]
+    ReportExists { path: PathBuf },
+    #[error("{} is no report of podnet ipam check: {why}", .path.display())]
+    NoReport { path: PathBuf, why: String },
+    #[error("{} is of another machine, or of before its last boot: nothing is released", .path.display())]
+    ForeignReport { path: PathBuf },
     #[error("cannot start the async runtime")]
     Start { source: io::Error },
     #[error("cannot write the answer")]
@@ -262,6 +272,10 @@ impl Error {
             }
             Error::Install(_) if self.status() == PERMISSION => Some("run as root".to_owned()),
             Error::UnknownRule { .. } => Some("podnet check --list shows all codes".to_owned()),
+            Error::ReportExists { .. } => Some("write it to another file: two reports say more than one".to_owned()),
+            Error::NoReport { .. } | Error::ForeignReport { .. } => {
+                Some("podnet ipam check --report FILE writes one".to_owned())
+            }
             Error::FileExists { .. } => Some("choose another file, or --force to replace it".to_owned()),
             Error::Snapshot(snapshot::Error::Form { .. } | snapshot::Error::Kind { .. }) => {
                 Some("podnet snapshot save FILE writes one".to_owned())

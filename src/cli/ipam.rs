@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use super::from::From;
 use super::node::{add_attachments, add_networks, add_stores};
 use super::{Common, Error, block_on};
 use crate::cni::evidence::add_ranges;
@@ -20,6 +21,8 @@ use crate::ipam::range::AddressRange;
 use crate::ipam::reader::{self, Reservation};
 use crate::ipam::{self, DEFAULT_ROOT, Owner, Pool, Store};
 use crate::model::node::Node;
+use crate::model::snapshot::Snapshot;
+use crate::snapshot;
 use crate::view::ipam as view;
 use crate::view::node_ipam;
 
@@ -35,6 +38,8 @@ Examples:
   podnet ipam show 10.42.0.7
   podnet ipam release --container 3f2a91c04d5e
   podnet ipam release 10.244.1.9 --agent        one that leaked in the agent
+  podnet ipam check --report a.json             … beside what is there
+  podnet ipam release --from-report a.json      … what it found held for nobody
 
 Files: /var/lib/podnet/networks/POOL/ADDRESS, in the layout of host-local";
 
@@ -49,6 +54,8 @@ pub struct Ipam {
     /// Where the addresses are kept
     #[arg(long, global = true, value_name = "DIR", env = "PODNET_ROOT", hide_env_values = true, default_value = DEFAULT_ROOT)]
     root: PathBuf,
+    #[command(flatten)]
+    from: From,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -70,7 +77,10 @@ enum Command {
         dir: Option<PathBuf>,
     },
     /// What is known of an address
-    Show { address: IpAddr },
+    Show {
+        address: IpAddr,
+    },
+    Check(super::ipam_check::Check),
     /// Take addresses back from a container that is gone
     Release(Release),
 }
@@ -104,9 +114,15 @@ struct ReleaseWhat {
     /// Everything that this container holds
     #[arg(long, value_name = "ID")]
     container: Option<String>,
+    /// What every report (`podnet ipam check --report`) calls leaked, of podnet's stores and host-local's, if it still
+    /// is and its file is the same to the byte; give it as often as there are reports
+    #[arg(long, value_name = "FILE")]
+    from_report: Vec<PathBuf>,
 }
 
 #[derive(Args, Debug)]
+// clap's own is too long for a terminal.
+#[command(override_usage = "podnet ipam release [OPTIONS] <ADDRESS|--container ID|--from-report FILE>")]
 struct Release {
     #[command(flatten)]
     what: ReleaseWhat,
@@ -114,12 +130,18 @@ struct Release {
     #[arg(long, requires = "address", conflicts_with = "container")]
     agent: bool,
     /// Only of this interface of the container
-    #[arg(long, value_name = "NAME", conflicts_with = "address")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["address", "from_report"])]
     ifname: Option<String>,
+    /// With --from-report: do it; else only tell what would be released
+    #[arg(long, requires = "from_report")]
+    apply: bool,
 }
 
 impl Ipam {
     pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
+        if let Some(snapshot) = self.from.read()? {
+            return self.replay(common, snapshot);
+        }
         let store = Store::open(&self.root);
         match &self.command {
             None => common.print(&node_ipam::pools(&self.node(common)?, pools(&store)?.items)),
@@ -148,6 +170,10 @@ impl Ipam {
             Some(Command::Release(Release {
                 what: ReleaseWhat { address: Some(address), .. }, agent: true, ..
             })) => common.print(&view::released(release_of_agent(common, *address)?)),
+            Some(Command::Check(check)) => return check.run(common, &self.root),
+            Some(Command::Release(release)) if !release.what.from_report.is_empty() => {
+                return super::ipam_check::release(common, &self.root, &release.what.from_report, release.apply);
+            }
             Some(Command::Release(release)) => common.print(&view::released(release.run(&store)?)),
         }?;
         Ok(0)
@@ -155,6 +181,29 @@ impl Ipam {
 }
 
 impl Ipam {
+    /// What can be told of a node that is elsewhere.
+    fn replay(&self, common: &Common, snapshot: Snapshot) -> Result<u8, Error> {
+        if let Some(Command::Check(check)) = &self.command {
+            return check.of_node(common, &snapshot.node, &snapshot.busy.into_iter().collect());
+        }
+        let mode = snapshot.node.agent.as_ref().and_then(|agent| agent.mode.ipam.as_deref());
+        let by_resource = mode.is_some_and(|mode| BY_RESOURCE.contains(&mode));
+        let node = snapshot::of_addresses(snapshot.node, by_resource || common.options()?.kube == Kube::Asked);
+        match &self.command {
+            None => {
+                let own = snapshot.pools.into_iter().map(serde_json::from_value).collect::<Result<_, _>>();
+                let own = own.map_err(|source| Error::SnapshotPools { source })?;
+                common.print(&node_ipam::pools(&node, own))
+            }
+            Some(Command::List { pool, dir: None }) => common.print(&node_ipam::addresses(&node, pool.as_deref())),
+            Some(_) => Err(Error::Usage {
+                message: "--from goes with podnet ipam, ipam list and ipam check: the rest is about this node"
+                    .to_owned(),
+            }),
+        }?;
+        Ok(0)
+    }
+
     /// Who gives addresses here, and to whom. The API server is asked where only it knows how many there are.
     fn node(&self, common: &Common) -> Result<Node, Error> {
         let options = common.options_with_kube()?;
@@ -196,6 +245,11 @@ fn release_of_agent(common: &Common, address: IpAddr) -> Result<Vec<IpAddr>, Err
     };
     release().map_err(|source| Error::Agent { source })?;
     Ok(vec![address])
+}
+
+/// podnet's own pools, for a snapshot.
+pub fn own_pools() -> Result<Vec<view::PoolUse>, Error> {
+    Ok(pools(&Store::open(Path::new(DEFAULT_ROOT)))?.items)
 }
 
 fn pools(store: &Store) -> Result<view::PoolList, ipam::Error> {

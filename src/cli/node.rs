@@ -29,6 +29,11 @@ fn add_files(node: &mut Node) {
     add_attachments(node);
     add_address_stores(node);
     add_networks(node);
+    add_ranges(node);
+}
+
+/// What the networks of the stores give addresses from, by their configurations.
+pub fn add_ranges(node: &mut Node) {
     cni::evidence::add_ranges(node);
 }
 

@@ -1,19 +1,17 @@
 //! `podnet snapshot`.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use futures_util::stream::{self, StreamExt};
 use jiff::SignedDuration;
-use nix::libc::O_NOFOLLOW;
 
 use super::check::{SECOND_LOOK, exceptions, judged};
+use super::ipam::own_pools;
+use super::ipam_check::busy;
 use super::terminal::{say, write_out};
-use super::{Common, Error, block_on, node};
+use super::{Common, Error, block_on, new_file, node};
 use crate::check::choice::Choice;
 use crate::check::{self, Facts};
 use crate::collect::options::Options;
@@ -72,17 +70,11 @@ enum Command {
 #[derive(Args, Debug)]
 struct Save {
     /// Where to; `-` is standard output
-    #[arg(value_parser = new_file)]
+    #[arg(value_parser = new_file::name)]
     file: PathBuf,
     /// Replace the file where there is one
     #[arg(short, long)]
     force: bool,
-}
-
-/// A name that somebody can type again.
-fn new_file(name: &str) -> Result<PathBuf, String> {
-    let plain = !name.trim().is_empty() && !name.contains(char::is_control);
-    if plain { Ok(name.into()) } else { Err("a file's name, without control characters".to_owned()) }
 }
 
 impl SnapshotCommand {
@@ -112,6 +104,15 @@ impl Save {
             Ok(ignore) => snapshot.ignore = ignore,
             Err(error) => say(format_args!("! without this node's exceptions: {error}")),
         }
+        let pools = own_pools().map(|pools| pools.iter().map(serde_json::to_value).collect::<Result<_, _>>());
+        match pools {
+            Ok(pools) => snapshot.pools = pools.unwrap_or_default(),
+            Err(error) => say(format_args!("! without podnet's own pools: {error}")),
+        }
+        match busy() {
+            Ok(busy) => snapshot.busy = busy.into_iter().collect(),
+            Err(error) => say(format_args!("! without what podnet is at work on: {error}")),
+        }
         let unwritable = |source| Error::WriteFile { path: self.file.clone(), source };
         let sealed = snapshot::sealed(&snapshot).map_err(|error| unwritable(error.into()))?;
         let missing: Vec<LeftOut> =
@@ -122,30 +123,11 @@ impl Save {
             write_out(&bytes).map_err(|source| Error::Write { source })?;
             return Ok(0);
         }
-        write(&self.file, &bytes, self.force).map_err(unwritable)?;
+        new_file::write(&self.file, &bytes, self.force).map_err(unwritable)?;
         let name = self.file.to_string_lossy().into_owned();
         common.print(&view::saved(&snapshot, missing, name, bytes.len() as u64))?;
         Ok(0)
     }
-}
-
-/// For its owner alone, from the first byte on. What was begun and not finished is removed.
-fn write(path: &Path, bytes: &[u8], replace: bool) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).mode(0o600).custom_flags(O_NOFOLLOW);
-    let mut file: File = match replace {
-        true => options.create(true).truncate(false).open(path)?,
-        false => options.create_new(true).open(path)?,
-    };
-    let written = file
-        .set_permissions(PermissionsExt::from_mode(0o600))
-        .and_then(|()| file.set_len(0))
-        .and_then(|()| file.write_all(bytes))
-        .and_then(|()| file.sync_all());
-    if written.is_err() && !replace {
-        let _ = std::fs::remove_file(path);
-    }
-    written
 }
 
 /// Questions that are on their way at once.

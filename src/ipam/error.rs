@@ -46,6 +46,8 @@ pub enum Error {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {path}")]
     Write { path: PathBuf, source: io::Error },
+    #[error("{path} is not of an address store, or a link, and is left alone")]
+    NotOfStore { path: PathBuf },
     #[error("cannot lock {path}")]
     Lock { path: PathBuf, source: io::Error },
     #[error("{path} is locked by another process since {seconds} s (fuser {path} names it)")]

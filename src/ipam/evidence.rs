@@ -13,10 +13,13 @@ use crate::model::address::Family;
 use crate::model::address_store::{AddressStore, StoredAddress, StoredNetwork};
 use crate::model::source::{Asked, Status};
 
+/// Their names under «sources».
+pub const SOURCES: [&str; 2] = ["host-local", "podnet's addresses"];
+
 /// Both stores, with a line under «sources» for each.
 pub fn stores(host_local_root: &Path, own_root: &Path) -> (Vec<AddressStore>, Vec<Asked>) {
     let questions: [(&str, &Path, Reader); 2] =
-        [("host-local", host_local_root, host_local), ("podnet's addresses", own_root, own)];
+        [(SOURCES[0], host_local_root, host_local), (SOURCES[1], own_root, own)];
     let (mut stores, mut sources) = (Vec::new(), Vec::new());
     for (name, root, read) in questions {
         let start = Instant::now();

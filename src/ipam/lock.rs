@@ -38,7 +38,7 @@ impl Lock {
     }
 }
 
-fn wait(file: File, path: &Path) -> Result<File, Error> {
+pub(super) fn wait(file: File, path: &Path) -> Result<File, Error> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => wait_on_thread(file, path.to_owned()),

@@ -21,6 +21,7 @@ pub mod choose;
 mod config;
 mod error;
 pub mod evidence;
+pub mod leak;
 mod ledger;
 pub mod lock;
 pub mod owner;

@@ -30,6 +30,12 @@ pub struct Snapshot {
     /// The processes in each namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub processes: Vec<Inhabitants>,
+    /// podnet's own pools, as `podnet ipam pool list` has them under «items».
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<serde_json::Value>,
+    /// Containers that podnet was setting up or tearing down.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub busy: Vec<String>,
     /// Findings that this node's operator has reasons for (`/etc/podnet/check.yaml`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<Exception>,

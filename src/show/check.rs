@@ -11,13 +11,7 @@ use crate::check::{CheckReport, Evidence, Finding, Severity, Summary};
 
 impl Show for CheckReport {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
-        let mut rest = self.findings.as_slice();
-        while let Some(first) = rest.first() {
-            let count = rest.iter().take_while(|finding| finding.target == first.target).count();
-            let (own, others) = rest.split_at(count);
-            target(page, out, &first.target, own)?;
-            rest = others;
-        }
+        findings(page, out, &self.findings)?;
         for ignored in &self.ignored {
             sentence(page, out, 0, &format!("ignored: {} {}: {}", ignored.target, ignored.code, ignored.reason))?;
         }
@@ -30,6 +24,18 @@ impl Show for CheckReport {
     fn names(&self) -> Vec<String> {
         self.findings.iter().map(|finding| format!("{} {}", finding.code, finding.target)).collect()
     }
+}
+
+/// By target, as they are sorted.
+pub fn findings(page: &Page, out: &mut dyn Write, findings: &[Finding]) -> io::Result<()> {
+    let mut rest = findings;
+    while let Some(first) = rest.first() {
+        let count = rest.iter().take_while(|finding| finding.target == first.target).count();
+        let (own, others) = rest.split_at(count);
+        target(page, out, &first.target, own)?;
+        rest = others;
+    }
+    Ok(())
 }
 
 fn target(page: &Page, out: &mut dyn Write, name: &str, findings: &[Finding]) -> io::Result<()> {

@@ -58,10 +58,10 @@ impl PoolList {
     fn end(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
         for pool in &self.items {
             if !pool.exclude.is_empty() {
-                writeln!(out, "pool {} never gives out {}", pool.name, pool.exclude.join(", "))?;
+                sentence(page, out, 0, &format!("pool {} never gives out {}", pool.name, pool.exclude.join(", ")))?;
             }
             for problem in &pool.problems {
-                writeln!(out, "{} pool {}: {}", page.bad("!"), pool.name, harmless(problem))?;
+                writeln!(out, "{} pool {}: {}", page.bad("!"), harmless(&pool.name), harmless(problem))?;
             }
         }
         let silent = self.sources.iter().any(|source| source.status == Status::Failed);

@@ -12,6 +12,7 @@ mod gc;
 mod inspection;
 mod installation;
 mod ipam;
+mod ipam_check;
 mod jsonpath;
 mod list;
 mod page;

@@ -5,7 +5,7 @@ mod part;
 mod redact;
 
 pub use file::{Error, parse, read, written};
-pub use part::{listed, of_endpoints, sealed};
+pub use part::{listed, of_addresses, of_endpoints, sealed};
 pub use redact::{LEFT_OUT, redact};
 
 /// Its `kind`.

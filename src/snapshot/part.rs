@@ -31,6 +31,18 @@ pub fn of_endpoints(mut node: Node) -> Node {
     node
 }
 
+/// As `ipam` reads it; the API server is asked only where the agent does not tell how many addresses there are.
+pub fn of_addresses(mut node: Node, kubernetes: bool) -> Node {
+    node.sources.retain(|source| {
+        let name = source.name.as_str();
+        (OF_CILIUM.contains(&name) && name != "endpoint log")
+            || OF_INSPECT.contains(&name)
+            || (name == KUBERNETES && kubernetes)
+    });
+    node.kubernetes = node.kubernetes.filter(|_| kubernetes);
+    node
+}
+
 /// As it is written: without secrets, and saying so.
 pub fn sealed(snapshot: &Snapshot) -> serde_json::Result<Value> {
     let mut value = serde_json::to_value(snapshot)?;

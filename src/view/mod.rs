@@ -14,6 +14,7 @@ pub mod inspected_ipam;
 pub mod inspection;
 pub mod installation;
 pub mod ipam;
+pub mod ipam_check;
 pub mod kube;
 pub mod list;
 pub mod node_ipam;

@@ -14,6 +14,7 @@ use super::gc::Leftovers;
 use super::inspection::Inspection;
 use super::installation::Installation;
 use super::ipam::{AddressList, AddressReport, PoolList, Released};
+use super::ipam_check::{IpamRelease, IpamReport};
 use super::list::List;
 use super::snapshot::{Saved, SnapshotDiff};
 use super::status::Status;
@@ -57,6 +58,8 @@ pub const KINDS: &[Kind] = &[
     kind::<AddressList>("AddressList", "podnet ipam list"),
     kind::<AddressReport>("Address", "podnet ipam show"),
     kind::<Released>("Released", "podnet ipam release"),
+    kind::<IpamReport>("IpamReport", "podnet ipam check"),
+    kind::<IpamRelease>("IpamRelease", "podnet ipam release --from-report"),
     kind::<KindList>("KindList", "podnet schema"),
     kind::<exec::Line>("Line", "podnet exec with several targets: one a line, of what the commands say"),
     kind::<ErrorReport>("Error", "every command that fails, on standard error"),

@@ -16,6 +16,7 @@ mod elsewhere;
 mod kube;
 mod node;
 mod promises;
+mod release;
 mod rules;
 mod runtime;
 mod table;

@@ -16,6 +16,7 @@ use crate::support::scratch::Scratch;
 const ELSEWHERE: &[&str] = &[
     "Bench",
     "CheckChange",
+    "IpamRelease",
     "ChainRun",
     "Installation",
     "Status",
@@ -32,6 +33,7 @@ fn every_kind_is_as_its_schema_says() {
     let scratch = Scratch::new();
     let podnet = Podnet::default().env("PODNET_ROOT", scratch.text("store"));
     let own = own_pid();
+    let report = scratch.text("report.json");
     let snapshot = scratch.text("node.json");
     let (plugins, networks) = (scratch.text("bin"), scratch.text("net.d"));
     let documents: &[(&str, &[&str])] = &[
@@ -49,6 +51,7 @@ fn every_kind_is_as_its_schema_says() {
         ("Released", &["ipam", "release", "10.7.0.7"]),
         ("Installation", &["install-cni", "--bin-dir", &plugins, "--conf-dir", &networks]),
         ("Installation", &["uninstall-cni", "--bin-dir", &plugins, "--conf-dir", &networks]),
+        ("IpamReport", &["ipam", "check", "--runtime", "none", "--report", &report]),
         ("Snapshot", &["snapshot", "save", "-", "--runtime", "none"]),
         ("SnapshotSaved", &["snapshot", "save", &snapshot, "--runtime", "none"]),
         ("SnapshotDiff", &["snapshot", "diff", &snapshot, &snapshot]),

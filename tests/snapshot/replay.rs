@@ -17,6 +17,9 @@ fn questions(machine: &Machine, file: &str) -> Vec<Vec<String>> {
         vec!["check", "--grace", "0"],
         vec!["check", "--grace", "0", "--severity", "error", "--rule", "route"],
         vec!["endpoint", "list"],
+        vec!["ipam"],
+        vec!["ipam", "list"],
+        vec!["ipam", "check"],
         vec!["inspect", "pid:1"],
         vec!["inspect", "nobody-at-all"],
         vec!["snapshot", "diff", file],
@@ -55,7 +58,7 @@ fn prove(kind: Kind, broken: &str) {
     let moved = kept.path().join("elsewhere.json");
     let saved = machine.podnet(&["snapshot", "save", &file]);
     assert_eq!(saved.status, 0, "{}", saved.stderr);
-    let same_as_live = [vec!["list"], vec!["list", "--netns-only", "-o", "wide"]];
+    let same_as_live = [vec!["list"], vec!["list", "--netns-only", "-o", "wide"], vec!["ipam"], vec!["ipam", "list"]];
     for words in same_as_live {
         let live = machine.podnet(&words);
         let replayed = machine.podnet(&[words.clone(), vec!["--from", &file]].concat());
