@@ -2,7 +2,7 @@
 
 use super::cilium::{agent, drops, endpoint, map, program, state};
 use super::rule::Rule;
-use super::{address, cni, dns, firewall, ipam, link, mtu, neighbour, netns, route, socket, sysctl};
+use super::{address, cni, dns, firewall, ipam, kube, link, mtu, neighbour, netns, route, socket, sysctl};
 
 /// By family and number. A new rule is one line here.
 pub static RULES: &[&Rule] = &[
@@ -135,6 +135,15 @@ pub static RULES: &[&Rule] = &[
     &agent::OTHER_CIDR,
     &agent::NODES_UNREACHABLE,
     &state::PENDING_OPTIONS,
+    &kube::OTHER_ADDRESS,
+    &kube::NO_SANDBOX,
+    &kube::POD_UNKNOWN,
+    &kube::NO_CILIUM_ENDPOINT,
+    &kube::CILIUM_ENDPOINT_DIFFERS,
+    &kube::NODE_NOT_READY,
+    &kube::AGENT_TAINT,
+    &kube::HOST_PORT,
+    &kube::HOST_PORT_TAKEN,
 ];
 
 /// The rule of a code, in any case.

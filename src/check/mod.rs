@@ -22,6 +22,7 @@ mod cni;
 mod dns;
 mod firewall;
 pub mod ipam;
+mod kube;
 mod link;
 mod mtu;
 mod neighbour;

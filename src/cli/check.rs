@@ -27,7 +27,7 @@ pub const FOUND: u8 = 6;
 
 /// Find what is wrong with the network of pods
 ///
-/// Reads the node once and judges it by more than sixty rules (`--list`), each with a code that `podnet explain` tells
+/// Reads the node once and judges it by more than a hundred rules (`--list`), each with a code that `podnet explain` tells
 /// more about. Without TARGET every pod is judged, and the node. What could not be read is said, and never counted as
 /// right. Nothing is changed, and no packet is sent.
 #[derive(Args, Debug)]

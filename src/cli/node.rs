@@ -13,16 +13,25 @@ use crate::model::source::{Answer, Asked, Status};
 
 /// The node with all that can be judged of it, each namespace and each store read once.
 pub async fn judgeable(options: &Options) -> Node {
-    let mut node = survey(options, Depth::Judgeable).await.node;
-    add_files(&mut node);
-    node
+    let mut survey = survey(options, Depth::Judgeable).await;
+    ask_about_endpoints(&mut survey).await;
+    add_files(&mut survey.node);
+    survey.node
 }
 
 /// The node with all that can be judged and shown of it.
 pub async fn whole(options: &Options) -> Survey {
     let mut survey = survey(options, Depth::Whole).await;
+    ask_about_endpoints(&mut survey).await;
     add_files(&mut survey.node);
     survey
+}
+
+/// What Kubernetes has noted of the pods that the agent has endpoints for.
+async fn ask_about_endpoints(survey: &mut Survey) {
+    let pods = survey.node.endpoints.iter().filter_map(|endpoint| endpoint.pod.as_ref());
+    let pods: Vec<_> = pods.map(|pod| (pod.namespace.clone(), pod.name.clone())).collect();
+    survey.ask_kubernetes_about(&pods).await;
 }
 
 fn add_files(node: &mut Node) {

@@ -1,18 +1,271 @@
 //! The stand-in API server, on the node's own machine: it listens there, and the kubeconfig lies where kubeadm puts it.
 
+use std::collections::BTreeSet;
+
 use podnet::netns::Handle;
+use serde_json::{Value, json};
 
 use crate::apiserver::ApiServer;
+use crate::case::assert_healthy;
+use crate::cilium::Cilium;
+use crate::docker::{Docker, container};
 use crate::node::Node;
 
-/// With the objects of the recorded node, which is this one.
+/// With the objects of the recorded node, which is this one, without two of its pods that are not made here.
 pub fn on(node: &Node) -> ApiServer {
     let inside = Handle::open(std::path::Path::new(&node.machine.netns())).unwrap();
     let server = inside.run(ApiServer::start).unwrap();
+    server.change(PODS, |pods| {
+        pods.retain(|pod| !["client", "web2"].iter().any(|name| pod["metadata"]["name"] == *name))
+    });
     let kubeconfig = server.kubeconfig(node.machine.scratch());
     node.run(&format!(
         "mkdir -p /etc/kubernetes; cp {kubeconfig} /etc/kubernetes/admin.conf; cp {} /etc/kubernetes/ca.crt",
         node.machine.scratch().text("ca.crt")
     ));
     server
+}
+
+/// Rules with a test here.
+pub const TRIED: &[&str] = &[
+    "PN-KUBE-001",
+    "PN-KUBE-002",
+    "PN-KUBE-003",
+    "PN-KUBE-004",
+    "PN-KUBE-005",
+    "PN-KUBE-006",
+    "PN-KUBE-007",
+    "PN-KUBE-008",
+    "PN-KUBE-009",
+];
+
+const PODS: &str = "/api/v1/pods";
+const NODES: &str = "/api/v1/nodes";
+const ENDPOINTS: &str = "/apis/cilium.io/v2/ciliumendpoints";
+
+fn called<'o>(objects: &'o mut [Value], name: &str) -> &'o mut Value {
+    objects.iter_mut().find(|object| object["metadata"]["name"] == name).unwrap()
+}
+
+/// Two pods of Cilium's, with their sandboxes by Docker, that Kubernetes knows, beside pods that have no sandbox rightly:
+/// ended, waiting, being deleted, of another node, with the node's own network.
+struct Scene {
+    cilium: Cilium,
+    server: ApiServer,
+}
+
+impl Scene {
+    fn new() -> Option<Self> {
+        let cilium = Cilium::new()?;
+        let server = on(&cilium.node);
+        let sandbox = |name: &str, namespace: &str, pod: &str| {
+            let id = cilium.node.container_id(name);
+            let mut sandbox = container(&id, &format!("k8s_POD_{pod}"));
+            sandbox["Labels"] = json!({"io.kubernetes.pod.namespace": namespace, "io.kubernetes.pod.name": pod,
+                "io.kubernetes.sandbox.id": id, "io.kubernetes.container.name": "POD"});
+            sandbox
+        };
+        Docker::on(&cilium.node).has(&[sandbox("web", "demo", "web1"), sandbox("db", "shop", "db")]);
+        Some(Self { cilium, server })
+    }
+
+    /// Writes something else into one collection for a while.
+    fn proves(&self, code: &str, path: &str, change: impl Fn(&mut Vec<Value>)) {
+        assert_healthy(&self.cilium.node, "before");
+        let before = std::cell::RefCell::new(Vec::new());
+        self.server.change(path, |objects| {
+            before.replace(objects.clone());
+            change(objects);
+        });
+        assert_eq!(self.cilium.node.codes(), [code]);
+        self.server.change(path, |objects| *objects = before.borrow().clone());
+        assert_healthy(&self.cilium.node, "after");
+    }
+}
+
+#[test]
+fn pn_kube_001() {
+    let Some(scene) = Scene::new() else { return };
+    let elsewhere = json!([{"ip": "10.244.1.77"}]);
+    scene.proves("PN-KUBE-001", PODS, |pods| {
+        let status = &mut called(pods, "web1")["status"];
+        status["podIPs"] = elsewhere.clone();
+        status["podIP"] = json!("10.244.1.77");
+    });
+}
+
+#[test]
+fn pn_kube_002() {
+    let Some(scene) = Scene::new() else { return };
+    scene.proves("PN-KUBE-002", PODS, |pods| {
+        let mut lost = called(pods, "web1").clone();
+        lost["metadata"]["name"] = json!("lost");
+        lost["metadata"]["uid"] = json!("lost");
+        pods.push(lost);
+    });
+}
+
+#[test]
+fn pn_kube_003() {
+    let Some(scene) = Scene::new() else { return };
+    scene.proves("PN-KUBE-003", PODS, |pods| pods.retain(|pod| pod["metadata"]["name"] != "web1"));
+}
+
+#[test]
+fn pn_kube_004() {
+    let Some(scene) = Scene::new() else { return };
+    scene.proves("PN-KUBE-004", ENDPOINTS, |endpoints| endpoints.retain(|one| one["metadata"]["name"] != "web1"));
+}
+
+#[test]
+fn pn_kube_005() {
+    let Some(scene) = Scene::new() else { return };
+    scene
+        .proves("PN-KUBE-005", ENDPOINTS, |endpoints| called(endpoints, "web1")["status"]["identity"]["id"] = json!(7));
+    scene.proves("PN-KUBE-005", ENDPOINTS, |endpoints| {
+        called(endpoints, "web1")["status"]["state"] = json!("not-ready")
+    });
+}
+
+#[test]
+fn pn_kube_006() {
+    let Some(scene) = Scene::new() else { return };
+    let unready = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady";
+    for (kind, status, message) in [("NetworkUnavailable", "True", "no route created"), ("Ready", "False", unready)] {
+        let condition = json!({"type": kind, "status": status, "message": message, "reason": "KubeletNotReady"});
+        scene.proves("PN-KUBE-006", NODES, |nodes| {
+            called(nodes, "vm")["status"]["conditions"] = json!([condition]);
+        });
+    }
+}
+
+#[test]
+fn pn_kube_007() {
+    let Some(scene) = Scene::new() else { return };
+    let taint = json!([{"key": "node.cilium.io/agent-not-ready", "effect": "NoSchedule"}]);
+    scene.proves("PN-KUBE-007", NODES, |nodes| called(nodes, "vm")["spec"]["taints"] = taint.clone());
+}
+
+fn wants(pod: &mut Value, port: Value) {
+    pod["spec"]["containers"][0]["ports"] = json!([port]);
+}
+
+#[test]
+fn pn_kube_008() {
+    let Some(scene) = Scene::new() else { return };
+    let port =
+        |protocol: &str, ip: &str| json!({"containerPort": 80, "hostPort": 8080, "protocol": protocol, "hostIP": ip});
+    // Of another protocol, or of another address of the node, it is another port.
+    for (one, other) in [(port("TCP", ""), port("UDP", "")), (port("TCP", "10.0.0.1"), port("TCP", "10.0.0.2"))] {
+        scene.server.change(PODS, |pods| {
+            wants(called(pods, "web1"), one.clone());
+            wants(called(pods, "db"), other.clone());
+        });
+        assert_healthy(&scene.cilium.node, "two ports");
+    }
+    scene.server.change(PODS, |pods| wants(called(pods, "db"), port("UDP", "")));
+    scene.proves("PN-KUBE-008", PODS, |pods| wants(called(pods, "db"), port("TCP", "0.0.0.0")));
+}
+
+#[test]
+fn pn_kube_009() {
+    let Some(scene) = Scene::new() else { return };
+    if !crate::support::prerequisite::root_and(&["perl"]) {
+        return;
+    }
+    scene.server.change(PODS, |pods| wants(called(pods, "web1"), json!({"containerPort": 80, "hostPort": 8080})));
+    assert_healthy(&scene.cilium.node, "before");
+    let listen = "my $socket = IO::Socket::INET->new(Listen => 5, LocalAddr => \"0.0.0.0:8080\") or die; sleep 600";
+    let pid = scene.cilium.node.machine.leave(&format!("perl -MIO::Socket::INET -e '{listen}'"));
+    let machine = &scene.cilium.node.machine;
+    crate::support::shell::wait_for("it to listen", std::time::Duration::from_secs(20), || {
+        machine.run("ss -lnt").contains(":8080").then_some(())
+    });
+    assert_eq!(scene.cilium.node.codes(), ["PN-KUBE-009"]);
+    machine.run(&format!("kill {pid}"));
+    crate::support::shell::wait_for("it to end", std::time::Duration::from_secs(20), || {
+        (!machine.run("ss -lnt").contains(":8080")).then_some(())
+    });
+    assert_healthy(&scene.cilium.node, "after");
+}
+
+/// Five endpoints that a real agent called ready and healthy while each was broken in another way, beside four that were
+/// well. The kernel and the API server know better.
+#[test]
+fn what_a_real_agent_called_ready() {
+    let Some(cilium) = Cilium::without_pods("broken") else { return };
+    let mut named = Vec::new();
+    cilium.each(|endpoint| {
+        let status = &endpoint["status"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        assert_eq!((text(&status["state"]), text(&status["health"]["overallHealth"])), ("ready".into(), "OK".into()));
+        let (of, networking) = (&status["external-identifiers"], &status["networking"]);
+        let (pod, namespace) = (text(&of["k8s-pod-name"]), text(&of["k8s-namespace"]));
+        if pod.is_empty() {
+            return;
+        }
+        let address = text(&networking["addressing"][0]["ipv4"]);
+        if pod != "orphan-netns" {
+            cilium.node.with_pods(&format!(
+                "cilium_pod {pod} {address} {} {} {} {} {namespace}/{pod}",
+                text(&networking["mac"]),
+                text(&networking["interface-name"]),
+                text(&networking["host-mac"]),
+                networking["interface-index"]
+            ));
+        }
+        named.push((
+            namespace,
+            pod.clone(),
+            address,
+            endpoint["status"]["identity"]["id"].clone(),
+            endpoint["id"].clone(),
+        ));
+        let id = cilium.node.container_id(&pod);
+        endpoint["status"]["external-identifiers"]["container-id"] = json!(id);
+    });
+    assert_eq!(named.len(), 9);
+    cilium.write_maps();
+    let server = on(&cilium.node);
+    let copies = |objects: &mut Vec<Value>, path: &str| {
+        let first = called(objects, "web1").clone();
+        let copy = |(namespace, name, address, identity, id): &(String, String, String, Value, Value)| {
+            let mut copy = first.clone();
+            copy["metadata"]["namespace"] = json!(namespace);
+            copy["metadata"]["name"] = json!(name);
+            copy["metadata"]["uid"] = json!(name);
+            if path == PODS {
+                copy["status"]["podIP"] = json!(address);
+                copy["status"]["podIPs"] = json!([{"ip": address}]);
+            } else {
+                copy["status"]["id"] = id.clone();
+                copy["status"]["identity"]["id"] = identity.clone();
+                copy["status"]["networking"]["addressing"] = json!([{"ipv4": address}]);
+            }
+            copy
+        };
+        *objects = named.iter().filter(|(_, name, ..)| name != "orphan-pod").map(copy).collect();
+    };
+    server.change(PODS, |pods| copies(pods, PODS)).change(ENDPOINTS, |endpoints| copies(endpoints, ENDPOINTS));
+    cilium.node.run(
+        ". /run/pods/linkdown; ip link set $HOSTIF down
+         . /run/pods/tcgone; tc qdisc del dev $HOSTIF clsact
+         ip -n noroute route del default",
+    );
+    let report = cilium.node.report();
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
+    let findings = report["findings"].as_array().unwrap();
+    let found: BTreeSet<(String, String)> =
+        findings.iter().map(|finding| (text(finding, "target"), text(finding, "code"))).collect();
+    let target = |pod: &str| cilium.node.container_id(pod)[..12].to_owned();
+    let expected = [
+        ("ep:9".to_owned(), "PN-CIL-001"),
+        (target("orphan-pod"), "PN-KUBE-003"),
+        (target("tcgone"), "PN-CIL-013"),
+        (target("noroute"), "PN-ROUTE-002"),
+        (target("linkdown"), "PN-LINK-005"),
+    ];
+    let expected: BTreeSet<(String, String)> =
+        expected.into_iter().map(|(target, code)| (target, code.to_owned())).collect();
+    assert_eq!(found, expected, "{report:#}");
 }

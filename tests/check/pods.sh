@@ -60,6 +60,7 @@ own_mac() { sed -n 's/.*"name": "eth0", "mac": "\([^"]*\)".*/\1/p' "$(record "$1
 
 cached() { # libcni's record of what ADD gave to the pod whose values are set
   id=$(container_id "$NAME")
+  if [ "$KIND" != cilium ]; then POD=demo/$NAME; fi
   config=$(printf %s "$CONFIG" | base64 -w0)
   ips="{\"address\": \"$IP4/$LEN4\", \"gateway\": \"$GW4\", \"interface\": $INDEX}"
   routes="{\"dst\": \"0.0.0.0/0\", \"gw\": \"$GW4\"}, {\"dst\": \"192.0.2.0/24\", \"gw\": \"$GW4\"}"
@@ -70,7 +71,7 @@ cached() { # libcni's record of what ADD gave to the pod whose values are set
   mac=$(ip -n "$NAME" -j link show dev eth0 | sed 's/.*"address":"\([^"]*\)".*/\1/')
   cat >"$(record "$NAME")" <<JSON
 {"kind": "cniCacheV1", "containerId": "$id", "config": "$config", "ifName": "eth0", "networkName": "$NET",
- "netns": "/var/run/netns/$NAME", "cniArgs": [["K8S_POD_NAMESPACE", "demo"], ["K8S_POD_NAME", "$NAME"]],
+ "netns": "/var/run/netns/$NAME", "cniArgs": [["K8S_POD_NAMESPACE", "${POD%/*}"], ["K8S_POD_NAME", "${POD#*/}"]],
  "result": {"cniVersion": "1.0.0",
   "interfaces": [$HOST_ENTRY{"name": "eth0", "mac": "$mac", "mtu": 1500, "sandbox": "/var/run/netns/$NAME"}],
   "ips": [$ips], "routes": [$routes]}}
@@ -87,7 +88,7 @@ remember() {
   if [ -n "$ROUTER" ]; then NET=inner; else NET=net; fi
   network; hold "$IP4" "$IP6"; cached
   mkdir -p /run/pods
-  for variable in NAME N KIND TYPE NET STORE HOSTIF GATE ROUTER IP4 IP6 LEN4 LEN6 GW4 GW6; do
+  for variable in NAME POD N KIND TYPE NET STORE HOSTIF GATE ROUTER IP4 IP6 LEN4 LEN6 GW4 GW6; do
     eval "printf '%s=%s\n' $variable \"\$$variable\""
   done >"/run/pods/$NAME"
 }
@@ -177,8 +178,8 @@ macvlan_pod() {
 }
 
 # cilium-cni in its usual mode: one route for all pods, to cilium_host; the program on each pair leads on from there.
-cilium_pod() { # NAME ADDRESS MAC HOST_END MAC IFINDEX, as a real agent recorded them
-  NAME=$1 N=0 ROUTER='' KIND=cilium TYPE=cilium-cni HOSTIF=$4 GATE=$4 LEN4=32 LEN6='' IP4=$2 IP6='' GW4=10.244.1.217 GW6=''
+cilium_pod() { # NAME ADDRESS MAC HOST_END MAC IFINDEX POD, as a real agent recorded them
+  NAME=$1 POD=$7 N=0 ROUTER='' KIND=cilium TYPE=cilium-cni HOSTIF=$4 GATE=$4 LEN4=32 LEN6='' IP4=$2 IP6='' GW4=10.244.1.217 GW6=''
   if ! ip link show dev cilium_host >/dev/null 2>&1; then
     ip link add cilium_host type veth peer name cilium_net
     ip link set cilium_host up; ip link set cilium_net up
@@ -198,8 +199,8 @@ taken() { # by Cilium's program, what comes out of the pod
   tc filter replace dev "$HOSTIF" ingress prio 1 handle 1 bpf da object-pinned /sys/fs/bpf/cil_from_container
 }
 kind_cilium() {
-  cilium_pod web 10.244.1.249 52:1e:f9:cb:16:47 lxcbafbf983d433 42:3d:83:68:7d:d1 50
-  cilium_pod db 10.244.1.104 0a:7d:be:ea:3a:39 lxcf677d59c77cc 22:0f:db:ed:85:73 56
+  cilium_pod web 10.244.1.249 52:1e:f9:cb:16:47 lxcbafbf983d433 42:3d:83:68:7d:d1 50 demo/web1
+  cilium_pod db 10.244.1.104 0a:7d:be:ea:3a:39 lxcf677d59c77cc 22:0f:db:ed:85:73 56 shop/db
 }
 
 kind_bridge() { bridge_pod web 7; bridge_pod db 8; }

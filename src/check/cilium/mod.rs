@@ -19,7 +19,7 @@ use crate::model::agent::Controller;
 use crate::model::endpoint::{Endpoint, ToldBy};
 
 const RESTART: &str = "restart the agent on this node: kubectl -n kube-system delete pod of it; or make the pod anew";
-const AGENT: &str = crate::model::agent::SOURCE;
+pub(super) const AGENT: &str = crate::model::agent::SOURCE;
 
 /// Whose word it is.
 fn source(endpoint: &Endpoint) -> &'static str {
@@ -36,7 +36,7 @@ fn told_all(facts: &Facts<'_>) -> bool {
 }
 
 /// When something last happened to it.
-fn changed(endpoint: &Endpoint) -> Option<Timestamp> {
+pub(super) fn changed(endpoint: &Endpoint) -> Option<Timestamp> {
     endpoint.log.first().and_then(|change| change.timestamp)
 }
 
@@ -51,7 +51,7 @@ fn is_ciliums(name: &str) -> bool {
 }
 
 /// The pod's endpoint, by what says most: its sandbox, the proven host's end, its name, its address.
-fn of<'a>(pod: &Pod<'a>) -> Option<&'a Endpoint> {
+pub(super) fn of<'a>(pod: &Pod<'a>) -> Option<&'a Endpoint> {
     let all = || pod.facts.node.endpoints.iter().filter(|endpoint| !endpoint.is_host());
     let by_sandbox = || all().find(|one| one.container_id.as_deref().is_some_and(|id| pod.is_container(id)));
     let leads = |one: &Endpoint| {
@@ -93,7 +93,7 @@ fn host_end<'p, 'a>(pod: &'p Pod<'a>) -> Option<(&'p End<'a>, &'a str)> {
 }
 
 /// A hit about the pod of an endpoint; about the endpoint itself where it has none here.
-fn about(endpoint: &Endpoint, pods: &[Pod<'_>]) -> Hit {
+pub(super) fn about(endpoint: &Endpoint, pods: &[Pod<'_>]) -> Hit {
     match pods.iter().find(|pod| of(pod).is_some_and(|own| own.id == endpoint.id)) {
         Some(pod) => Hit::new().about(pod.inode()),
         None => Hit::new().thing(format!("ep:{}", endpoint.id)).saw_if(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::model::kube::pod::{Condition, ContainerStatus, KubePod};
+use crate::model::kube::pod::{Condition, ContainerStatus, HostPort, KubePod};
 
 /// Annotations that change a pod's network, and the one that tells a static pod's own uid.
 const STEERING: [&str; 8] = [
@@ -54,6 +54,22 @@ pub struct Owner {
 struct Spec {
     node_name: Option<String>,
     host_network: bool,
+    containers: Option<Vec<Container>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Container {
+    ports: Option<Vec<Port>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Port {
+    host_port: Option<u16>,
+    protocol: Option<String>,
+    #[serde(rename = "hostIP")]
+    host_ip: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -126,8 +142,21 @@ impl From<Pod> for KubePod {
             pod_ips,
             host_ip: status.host_ip,
             containers: containers.map(container).collect(),
+            host_ports: host_ports(spec.containers),
         }
     }
+}
+
+fn host_ports(containers: Option<Vec<Container>>) -> Vec<HostPort> {
+    let ports = containers.into_iter().flatten().flat_map(|container| container.ports.unwrap_or_default());
+    let led = ports.filter_map(|port| {
+        Some(HostPort {
+            port: port.host_port.filter(|port| *port != 0)?,
+            protocol: port.protocol.unwrap_or_else(|| "TCP".to_owned()),
+            host_ip: port.host_ip.filter(|ip| !ip.is_empty()),
+        })
+    });
+    led.collect()
 }
 
 fn container(status: Status) -> ContainerStatus {

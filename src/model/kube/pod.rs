@@ -41,6 +41,36 @@ pub struct KubePod {
     #[serde(rename = "hostIP", skip_serializing_if = "Option::is_none")]
     pub host_ip: Option<String>,
     pub containers: Vec<ContainerStatus>,
+    /// Ports of the node that lead to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_ports: Vec<HostPort>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostPort {
+    pub port: u16,
+    /// TCP, UDP or SCTP.
+    pub protocol: String,
+    /// Of the node's addresses; all of them where it is absent.
+    #[serde(rename = "hostIP", default, skip_serializing_if = "Option::is_none")]
+    pub host_ip: Option<String>,
+}
+
+impl HostPort {
+    /// Whether one packet can be meant for both.
+    pub fn meets(&self, other: &Self) -> bool {
+        let all = |port: &Self| port.host_ip.as_deref().is_none_or(|ip| matches!(ip, "0.0.0.0" | "::"));
+        let address = all(self) || all(other) || self.host_ip == other.host_ip;
+        self.port == other.port && self.protocol == other.protocol && address
+    }
+}
+
+impl std::fmt::Display for HostPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let address = self.host_ip.as_ref().map(|ip| format!("{ip} ")).unwrap_or_default();
+        write!(f, "{address}{}/{}", self.port, self.protocol)
+    }
 }
 
 impl KubePod {
