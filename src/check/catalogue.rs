@@ -143,7 +143,6 @@ pub static RULES: &[&Rule] = &[
     &kube::NODE_NOT_READY,
     &kube::AGENT_TAINT,
     &kube::HOST_PORT,
-    &kube::HOST_PORT_TAKEN,
 ];
 
 /// The rule of a code, in any case.

@@ -282,47 +282,6 @@ fn host_port(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
     hits
 }
 
-pub static HOST_PORT_TAKEN: Rule = Rule {
-    code: "PN-KUBE-009",
-    severity: Severity::Warning,
-    sentence: "A pod wants a port of the node that a program of the node listens on.",
-    meaning: "What comes from outside is led to the pod: the program is not reached any more, and locally the reverse may \
-              hold.",
-    origin: "the hostPort was chosen without a look at the node, or the program was installed later",
-    confirm: "ss -lntup on the node",
-    fix: "give the pod another hostPort, or the program another port",
-    needs: &[Need::Kubernetes],
-    follows: &[],
-    run: Run::Node(host_port_taken),
-};
-
-/// Programs that hold a port open for the pod itself.
-const ON_BEHALF: [&str; 8] =
-    ["kubelet", "crio", "docker-proxy", "rootlessport", "cilium-agent", "kube-proxy", "containerd", "conmon"];
-
-fn host_port_taken(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
-    let listeners =
-        || facts.host().and_then(|host| host.sockets.as_ref()).into_iter().flat_map(|sockets| &sockets.listeners);
-    let hit = |pod: &KubePod, port: &HostPort| {
-        let taken = listeners().find(|socket| {
-            let process = socket.process.as_ref().map(|process| process.name.as_str());
-            socket.local.port() == port.port
-                && socket.protocol == port.protocol.to_lowercase()
-                && !socket.local.ip().is_loopback()
-                && process.is_some_and(|name| !ON_BEHALF.contains(&name))
-        })?;
-        let process = taken.process.as_ref().map(|process| format!("{} {}", process.pid, process.name));
-        Some(Hit::new().thing(format!("{}/{}", pod.namespace, pod.name)).saw("hostPort", port.to_string(), API).saw(
-            "who listens on the node",
-            format!("{} {}", taken.local, process.unwrap_or_default()),
-            "kernel",
-        ))
-    };
-    // With the node's own network the listener is the pod itself.
-    let own = here(facts).filter(|pod| !pod.host_network);
-    own.flat_map(|pod| pod.host_ports.iter().filter_map(move |port| hit(pod, port)).collect::<Vec<_>>()).collect()
-}
-
 fn kubernetes<'a>(facts: &Facts<'a>) -> Option<&'a Kubernetes> {
     facts.node.kubernetes.as_ref()
 }

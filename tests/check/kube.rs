@@ -36,7 +36,6 @@ pub const TRIED: &[&str] = &[
     "PN-KUBE-006",
     "PN-KUBE-007",
     "PN-KUBE-008",
-    "PN-KUBE-009",
 ];
 
 const PODS: &str = "/api/v1/pods";
@@ -165,28 +164,6 @@ fn pn_kube_008() {
     }
     scene.server.change(PODS, |pods| wants(called(pods, "db"), port("UDP", "")));
     scene.proves("PN-KUBE-008", PODS, |pods| wants(called(pods, "db"), port("TCP", "0.0.0.0")));
-}
-
-#[test]
-fn pn_kube_009() {
-    let Some(scene) = Scene::new() else { return };
-    if !crate::support::prerequisite::root_and(&["perl"]) {
-        return;
-    }
-    scene.server.change(PODS, |pods| wants(called(pods, "web1"), json!({"containerPort": 80, "hostPort": 8080})));
-    assert_healthy(&scene.cilium.node, "before");
-    let listen = "my $socket = IO::Socket::INET->new(Listen => 5, LocalAddr => \"0.0.0.0:8080\") or die; sleep 600";
-    let pid = scene.cilium.node.machine.leave(&format!("perl -MIO::Socket::INET -e '{listen}'"));
-    let machine = &scene.cilium.node.machine;
-    crate::support::shell::wait_for("it to listen", std::time::Duration::from_secs(20), || {
-        machine.run("ss -lnt").contains(":8080").then_some(())
-    });
-    assert_eq!(scene.cilium.node.codes(), ["PN-KUBE-009"]);
-    machine.run(&format!("kill {pid}"));
-    crate::support::shell::wait_for("it to end", std::time::Duration::from_secs(20), || {
-        (!machine.run("ss -lnt").contains(":8080")).then_some(())
-    });
-    assert_healthy(&scene.cilium.node, "after");
 }
 
 /// Five endpoints that a real agent called ready and healthy while each was broken in another way, beside four that were
