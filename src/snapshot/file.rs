@@ -97,8 +97,8 @@ mod tests {
 
     #[test]
     fn depth_and_length_have_a_limit() {
-        let deep = format!(r#"{{"kind":"Snapshot","apiVersion":"podnet/v1","x":{}"#, "[".repeat(100_000));
-        assert_eq!(refused(deep.as_bytes()), "f is no snapshot");
+        let deep = format!(r#"{{"kind":"Snapshot","apiVersion":"podnet/v1","node":{}"#, "[".repeat(100_000));
+        assert!(refused(deep.as_bytes()).starts_with("f is no snapshot"));
         let long = vec![b' '; LARGEST as usize + 1];
         assert!(refused(&long).contains("longer than 128 MiB"));
     }
