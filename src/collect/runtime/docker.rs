@@ -8,8 +8,14 @@ use bollard::models::{
     PortSummary,
 };
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper::header::{HOST, HeaderValue};
+use hyper::{Request, Uri};
+use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
+use tokio::net::UnixStream;
 
 use super::{Error, Told};
 use crate::model::attachment::RuntimeNetwork;
@@ -18,31 +24,75 @@ use crate::model::workload::{Pod, Role, State, Workload};
 /// The deadline is the caller's; the client's own must only not be shorter.
 const CLIENT_TIMEOUT_SECONDS: u64 = 600;
 
-async fn connect(runtime: &'static str, socket: &PathBuf) -> Result<Docker, Error> {
-    let probe = tokio::net::UnixStream::connect(socket).await;
-    probe.map_err(|source| Error::Connect { socket: socket.clone(), source })?;
-    let wrong =
-        |source: bollard::errors::Error| Error::Protocol { socket: socket.clone(), runtime, source: Box::new(source) };
-    let client = Docker::connect_with_unix(&socket.to_string_lossy(), CLIENT_TIMEOUT_SECONDS, API_DEFAULT_VERSION)
-        .map_err(wrong)?;
-    // Podman takes any version, and needs most of a second to tell its own: it runs conmon and the runtime for it.
-    if runtime == "podman" { Ok(client) } else { client.negotiate_version().await.map_err(wrong) }
+/// What a daemon says of itself with any answer.
+struct Greeting {
+    /// The highest version of its API.
+    api: Option<ClientVersion>,
+    /// Its own version.
+    version: Option<String>,
+}
+
+/// Its words in the headers of `/_ping`, within a millisecond. `/version`, which the client would negotiate by, takes ten
+/// and more: for it Docker and Podman first run containerd, runc and conmon.
+async fn greet(stream: UnixStream) -> Result<Greeting, hyper::Error> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let mut ping = Request::new(Empty::<Bytes>::new());
+    *ping.uri_mut() = Uri::from_static("/_ping");
+    ping.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
+    let exchange = sender.send_request(ping);
+    tokio::pin!(exchange, connection);
+    let answer = tokio::select! {
+        biased;
+        answer = &mut exchange => answer?,
+        _ = &mut connection => exchange.await?,
+    };
+    let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+    Ok(Greeting { api: header("api-version").and_then(api_version), version: header("server").and_then(version) })
+}
+
+/// `1.41`.
+fn api_version(text: &str) -> Option<ClientVersion> {
+    let (major, minor) = text.split_once('.')?;
+    Some(ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? })
+}
+
+/// `20.10.24` of `Docker/20.10.24 (linux)`; Podman calls itself Libpod.
+fn version(server: &str) -> Option<String> {
+    let (name, rest) = server.split_once('/')?;
+    matches!(name, "Docker" | "Libpod").then(|| rest.split(' ').next().map(str::to_owned))?
+}
+
+/// The client, and the daemon's own version.
+async fn connect(runtime: &'static str, socket: &PathBuf) -> Result<(Docker, Option<String>), Error> {
+    let stream = UnixStream::connect(socket).await;
+    let stream = stream.map_err(|source| Error::Connect { socket: socket.clone(), source })?;
+    let greeting = greet(stream).await;
+    let greeting =
+        greeting.map_err(|source| Error::Protocol { socket: socket.clone(), runtime, source: Box::new(source) })?;
+    let ours = API_DEFAULT_VERSION;
+    let older = |theirs: &ClientVersion| {
+        (theirs.major_version, theirs.minor_version) < (ours.major_version, ours.minor_version)
+    };
+    let spoken = greeting.api.filter(older).unwrap_or(*ours);
+    let client = Docker::connect_with_unix(&socket.to_string_lossy(), CLIENT_TIMEOUT_SECONDS, &spoken);
+    let client =
+        client.map_err(|source| Error::Protocol { socket: socket.clone(), runtime, source: Box::new(source) })?;
+    Ok((client, greeting.version))
 }
 
 /// Version and every container, running or not. The list holds no PIDs.
 pub async fn ask(runtime: &'static str, socket: PathBuf) -> Result<Told, Error> {
-    let client = connect(runtime, &socket).await?;
+    let (client, version) = connect(runtime, &socket).await?;
     let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
-    let answers = tokio::try_join!(client.version(), client.list_containers(Some(options)));
-    let (version, list) = answers.map_err(|source| Error::Protocol { socket, runtime, source: Box::new(source) })?;
-    let version = version.version;
+    let list = client.list_containers(Some(options)).await;
+    let list = list.map_err(|source| Error::Protocol { socket, runtime, source: Box::new(source) })?;
     let workloads = list.into_iter().map(|summary| from_summary(runtime, version.clone(), summary)).collect();
     Ok(Told { version, workloads })
 }
 
 /// What only `inspect` tells of one container.
 pub async fn look(runtime: &'static str, socket: PathBuf, id: &str) -> Result<Workload, Error> {
-    let client = connect(runtime, &socket).await?;
+    let (client, _) = connect(runtime, &socket).await?;
     let answer = client.inspect_container(id, None::<InspectContainerOptions>).await;
     let answer = answer.map_err(|source| Error::Protocol { socket, runtime, source: Box::new(source) })?;
     Ok(from_inspection(answer))
@@ -136,4 +186,18 @@ fn from_inspection(answer: ContainerInspectResponse) -> Workload {
 /// Docker writes the year 1 for «never».
 fn time(text: &str) -> Option<Timestamp> {
     text.parse::<Timestamp>().ok().filter(|time| time.as_second() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_says_its_version_with_every_answer() {
+        assert_eq!(version("Docker/20.10.24+dfsg1 (linux)").as_deref(), Some("20.10.24+dfsg1"));
+        assert_eq!(version("Libpod/4.3.1 (linux)").as_deref(), Some("4.3.1"));
+        assert_eq!((version("nginx/1.2"), version("Docker")), (None, None));
+        let api = |text| api_version(text).map(|version| (version.major_version, version.minor_version));
+        assert_eq!((api("1.41"), api("1"), api("1.x")), (Some((1, 41)), None, None));
+    }
 }
