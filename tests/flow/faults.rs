@@ -91,7 +91,8 @@ fn a_plain_user_is_told_what_he_lacks() {
     let host = Host::new();
     let mut command = Command::new("setpriv");
     let binary = host.scratch.join("podnet");
-    std::fs::copy(env!("CARGO_BIN_EXE_podnet"), &binary).unwrap();
+    // By another process: a copy of our own may be busy while a test beside this one starts something.
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_podnet")).arg(&binary).status().unwrap().success());
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(host.scratch.path(), open).unwrap();
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary);

@@ -86,9 +86,10 @@ impl Podnet {
         self
     }
 
-    /// Runs a copy of the binary, for users who cannot reach the one in `target`.
+    /// Runs a copy of the binary, for users who cannot reach the one in `target`. It is made by another process: whom a
+    /// test beside this one starts just then would inherit a descriptor that it is written by, and make it busy.
     pub fn copied_to(mut self, file: PathBuf) -> Self {
-        std::fs::copy(BINARY, &file).unwrap();
+        assert!(Command::new("cp").arg(BINARY).arg(&file).status().unwrap().success());
         self.binary = Some(file);
         self
     }
