@@ -1,6 +1,6 @@
 //! A pod that is not found here, but that the cluster knows.
 
-use super::resolve::Candidate;
+use super::candidate::Candidate;
 use crate::model::kube::pod::KubePod;
 
 /// Why it is not here.

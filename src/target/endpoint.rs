@@ -1,7 +1,7 @@
 //! Picking out of the agent's endpoints what was named, where the question is of endpoints.
 
+use super::candidate::Candidate;
 use super::reading::{Reading, Target};
-use super::resolve::Candidate;
 use crate::model::endpoint::Endpoint;
 
 /// The endpoints that the target may mean, the best first reading alone: a number is an endpoint's before it is

@@ -1,0 +1,241 @@
+//! What each reading of a target finds on a node.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::candidate::spelling;
+use super::reading::{Reading, pid_of_path};
+use super::resolve::Pick;
+use crate::model::endpoint::{Endpoint, PodName};
+use crate::model::link::Link;
+use crate::model::mac::Mac;
+use crate::model::netns::{Inode, NetnsState};
+use crate::model::node::Node;
+use crate::model::workload::{Role, State, Workload};
+
+/// One thing that a reading finds.
+pub(super) struct Match {
+    pub(super) pick: Pick,
+    pub(super) exact: bool,
+    pub(super) reason: &'static str,
+    pub(super) spelling: String,
+}
+
+pub(super) fn find(node: &Node, reading: &Reading) -> Vec<Match> {
+    match reading {
+        Reading::Container { runtime, id } => containers(node, runtime.as_deref(), id),
+        Reading::Name(name) => names(node, name),
+        Reading::Pod { namespace, name, container } => pods(node, namespace.as_deref(), name, container.as_deref()),
+        Reading::Pid(pid) => process(node, *pid),
+        Reading::Path(path) => namespaces(node, |state| leads_to(state, path), "path"),
+        Reading::NetnsName(name) => namespaces(node, |state| is_mounted_as(state, name), "netns name"),
+        Reading::Inode(inode) => namespaces(node, |state| state.netns.inode == *inode, "netns inode"),
+        Reading::Ip(ip) => namespaces(
+            node,
+            |state| state.links.iter().any(|link| link.addresses.iter().any(|a| a.address == *ip)),
+            "address",
+        ),
+        Reading::Mac(mac) => mac_owner(node, *mac),
+        Reading::Device(name) => {
+            devices(node, |link| link.name == *name || link.alternative_names.contains(name), "host interface")
+        }
+        Reading::Ifindex(ifindex) => devices(node, |link| link.ifindex == *ifindex, "host ifindex"),
+        Reading::Endpoint(id) => endpoints(node, |endpoint| endpoint.id == *id, "endpoint"),
+        Reading::Identity(identity) => endpoints(node, |endpoint| endpoint.identity == Some(*identity), "identity"),
+        Reading::CiliumEndpoint { namespace, name } => {
+            let named = |pod: &PodName| pod.namespace == *namespace && pod.name == *name;
+            endpoints(node, |endpoint| endpoint.pod.as_ref().is_some_and(named), "CiliumEndpoint")
+        }
+    }
+}
+
+fn is_mounted_as(state: &NetnsState, name: &str) -> bool {
+    state.netns.paths.iter().any(|path| Path::new(path).file_name().is_some_and(|last| last == name))
+}
+
+fn containers(node: &Node, runtime: Option<&str>, id: &str) -> Vec<Match> {
+    let fits = |workload: &Workload| {
+        let of_runtime = runtime.is_none_or(|runtime| workload.runtime.as_deref() == Some(runtime));
+        of_runtime && workload.id.as_deref().is_some_and(|own| !id.is_empty() && own.starts_with(id))
+    };
+    let found = node.workloads.iter().enumerate().filter(|(_, workload)| fits(workload));
+    found
+        .map(|(index, workload)| of_workload(index, workload, workload.id.as_deref() == Some(id), "id starts with it"))
+        .collect()
+}
+
+/// Plain containerd lets the user choose the id, which is then the only name.
+fn names(node: &Node, name: &str) -> Vec<Match> {
+    let called = |word: &Option<String>| word.as_deref() == Some(name);
+    let named = |workload: &Workload| {
+        workload.role != Role::Process && (called(&workload.name) || workload.name.is_none() && called(&workload.id))
+    };
+    let found = node.workloads.iter().enumerate().filter(|(_, workload)| named(workload));
+    found.map(|(index, workload)| of_workload(index, workload, true, "name")).collect()
+}
+
+fn pods(node: &Node, namespace: Option<&str>, name: &str, container: Option<&str>) -> Vec<Match> {
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for workload in &node.workloads {
+        let Some(pod) = &workload.pod else { continue };
+        let here = namespace.is_none_or(|namespace| pod.namespace == namespace) && pod.name.starts_with(name);
+        if !here || !seen.insert((&pod.namespace, &pod.name)) {
+            continue;
+        }
+        let of_pod = |workload: &Workload| {
+            let same = workload
+                .pod
+                .as_ref()
+                .is_some_and(|other| (&other.namespace, &other.name) == (&pod.namespace, &pod.name));
+            same && container.is_none_or(|container| {
+                workload.pod.as_ref().and_then(|pod| pod.container.as_deref()) == Some(container)
+            })
+        };
+        let Some(index) = foremost(node, of_pod) else { continue };
+        let Some(main) = node.workloads.get(index) else { continue };
+        let exact = pod.name == name;
+        let reason = if exact { "pod" } else { "pod name starts with it" };
+        let spelling = format!("pod:{}/{}", pod.namespace, pod.name);
+        found.push(Match {
+            pick: Pick { workload: Some(index), netns: main.netns, ..Pick::default() },
+            exact,
+            reason,
+            spelling,
+        });
+    }
+    found
+}
+
+fn process(node: &Node, pid: u32) -> Vec<Match> {
+    let spelling = format!("pid:{pid}");
+    if let Some(index) = node.workloads.iter().position(|workload| workload.pid == Some(pid)) {
+        let netns = node.workloads.get(index).and_then(|workload| workload.netns);
+        return vec![Match {
+            pick: Pick { workload: Some(index), netns, ..Pick::default() },
+            exact: true,
+            reason: "PID",
+            spelling,
+        }];
+    }
+    let held =
+        |state: &&NetnsState| state.netns.holders.iter().any(|holder| holder.pid == Some(pid) && holder.path.is_none());
+    let container =
+        |state: &NetnsState| state.netns.holders.iter().find(|holder| holder.pid == Some(pid))?.container.clone();
+    let found = node.namespaces.iter().find(held).map(|state| {
+        let of_container = container(state)
+            .and_then(|id| node.workloads.iter().position(|workload| workload.id.as_ref() == Some(&id)));
+        let workload = of_container.or_else(|| inhabitant(node, state.netns.inode));
+        Match {
+            pick: Pick { workload, netns: Some(state.netns.inode), ..Pick::default() },
+            exact: true,
+            reason: "PID",
+            spelling,
+        }
+    });
+    found.into_iter().collect()
+}
+
+fn namespaces(node: &Node, fits: impl Fn(&NetnsState) -> bool, reason: &'static str) -> Vec<Match> {
+    let found = node.namespaces.iter().filter(|state| fits(state));
+    found.map(|state| of_namespace(node, state.netns.inode, reason)).collect()
+}
+
+fn leads_to(state: &NetnsState, path: &str) -> bool {
+    let path = path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(path);
+    let by_process = || {
+        let pid = pid_of_path(path)?;
+        Some(
+            state.netns.holders.iter().any(|holder| holder.pid == Some(pid) && holder.path.is_none())
+                || (state.netns.is_host && pid == 1),
+        )
+    };
+    state.netns.paths.iter().any(|mounted| mounted == path) || by_process().unwrap_or(false)
+}
+
+/// The link itself counts first; only then the host's end of a pair, which leads to the other end.
+fn mac_owner(node: &Node, mac: Mac) -> Vec<Match> {
+    let inside = |state: &NetnsState| !state.netns.is_host && state.links.iter().any(|link| link.mac == Some(mac));
+    let found = namespaces(node, inside, "MAC");
+    if found.is_empty() { devices(node, |link| link.mac == Some(mac), "MAC of its host interface") } else { found }
+}
+
+/// A host interface means the namespace that its other end is in, and the host's own where it has none.
+fn devices(node: &Node, fits: impl Fn(&Link) -> bool, reason: &'static str) -> Vec<Match> {
+    let Some(host) = node.namespace(node.host_netns) else { return Vec::new() };
+    let found = host.links.iter().filter(|link| fits(link)).map(|link| {
+        let nsid = link.link_netnsid.filter(|_| link.is_paired());
+        let beyond = nsid.and_then(|nsid| host.nsids.iter().find(|known| known.nsid == nsid));
+        let mut found = of_namespace(node, beyond.map_or(node.host_netns, |known| known.inode), reason);
+        found.spelling = format!("dev:{}", link.name);
+        found
+    });
+    found.collect()
+}
+
+/// An endpoint means the pod that it was made for: its sandbox, or what is at the other end of its interface; itself
+/// where nothing of that is left.
+fn endpoints(node: &Node, fits: impl Fn(&Endpoint) -> bool, reason: &'static str) -> Vec<Match> {
+    let found = node.endpoints.iter().enumerate().filter(|(_, endpoint)| fits(endpoint)).map(|(index, endpoint)| {
+        let place = of_endpoint(node, endpoint).map(|found| found.pick).unwrap_or_default();
+        let pick = Pick { endpoint: Some(index), ..place };
+        Match { pick, exact: true, reason, spelling: format!("ep:{}", endpoint.id) }
+    });
+    found.collect()
+}
+
+fn of_endpoint(node: &Node, endpoint: &Endpoint) -> Option<Match> {
+    let sandboxed = |workload: &Workload| {
+        let sandbox = workload.pod.as_ref().and_then(|pod| pod.sandbox_id.as_ref());
+        endpoint.container_id.is_some() && [sandbox, workload.id.as_ref()].contains(&endpoint.container_id.as_ref())
+    };
+    let of_pod = |workload: &Workload| {
+        let pod = workload.pod.as_ref().map(|pod| (&pod.namespace, &pod.name));
+        pod.is_some() && pod == endpoint.pod.as_ref().map(|pod| (&pod.namespace, &pod.name))
+    };
+    let found = foremost(node, sandboxed).or_else(|| foremost(node, of_pod));
+    if let Some((index, workload)) = found.and_then(|index| Some((index, node.workloads.get(index)?))) {
+        return Some(of_workload(index, workload, true, "endpoint"));
+    }
+    if endpoint.is_host() {
+        return Some(of_namespace(node, node.host_netns, "endpoint"));
+    }
+    let interface =
+        |link: &Link| endpoint.ifindex == Some(link.ifindex) && endpoint.interface.as_ref() == Some(&link.name);
+    devices(node, interface, "endpoint").into_iter().next()
+}
+
+fn of_workload(index: usize, workload: &Workload, exact: bool, reason: &'static str) -> Match {
+    Match {
+        pick: Pick { workload: Some(index), netns: workload.netns, ..Pick::default() },
+        exact,
+        reason,
+        spelling: spelling(workload),
+    }
+}
+
+fn of_namespace(node: &Node, inode: Inode, reason: &'static str) -> Match {
+    let workload = (inode != node.host_netns).then(|| inhabitant(node, inode)).flatten();
+    Match {
+        pick: Pick { workload, netns: Some(inode), ..Pick::default() },
+        exact: true,
+        reason,
+        spelling: format!("netns:{inode}"),
+    }
+}
+
+/// The workload that stands for a namespace.
+pub fn inhabitant(node: &Node, inode: Inode) -> Option<usize> {
+    foremost(node, |workload| workload.netns == Some(inode))
+}
+
+/// Of those that fit: what runs before what does not, applications before the sandbox, whose netns it is before who
+/// joined it, then by name.
+fn foremost(node: &Node, fits: impl Fn(&Workload) -> bool) -> Option<usize> {
+    let found = node.workloads.iter().enumerate().filter(|(_, workload)| fits(workload));
+    let rank = |workload: &Workload| {
+        let joined = workload.network_mode.as_ref().is_some_and(|mode| mode.starts_with("container:"));
+        (workload.state != State::Running, workload.role, joined, workload.name.clone(), workload.id.clone())
+    };
+    found.min_by_key(|(_, workload)| rank(workload)).map(|(index, _)| index)
+}
