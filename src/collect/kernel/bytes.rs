@@ -17,6 +17,15 @@ pub fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..at + 8)?.try_into().ok().map(u64::from_ne_bytes)
 }
 
+/// A number as nf_tables sends it, in the network's order.
+pub fn be32(value: &[u8]) -> Option<u32> {
+    value.get(..4)?.try_into().ok().map(u32::from_be_bytes)
+}
+
+pub fn be64(value: &[u8]) -> Option<u64> {
+    value.get(..8)?.try_into().ok().map(u64::from_be_bytes)
+}
+
 /// Text up to its NUL. The kernel promises no encoding: what is no UTF-8 shows as U+FFFD.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()

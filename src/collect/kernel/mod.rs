@@ -5,6 +5,7 @@ mod bpf;
 pub mod bpf_map;
 pub mod bytes;
 mod devconf;
+mod expression;
 mod firewall;
 mod frame;
 mod link;
