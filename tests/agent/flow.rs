@@ -26,6 +26,13 @@ impl Node {
         Self { host: Host::new(), agent: StandIn::start(setup) }
     }
 
+    /// Takes a pod down again, and with it all that was made.
+    #[track_caller]
+    fn delete(&self, name: &str) {
+        self.json(&["delete", name]);
+        self.nothing_left();
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let mut command = self.host.command(env!("CARGO_BIN_EXE_podnet"), args);
         command.env("CILIUM_SOCK", &self.agent.socket);
@@ -87,6 +94,19 @@ impl Node {
     }
 }
 
+/// A node with an agent, where this machine can have one.
+fn node(setup: Setup) -> Option<Node> {
+    root_and(&TOOLS).then(|| Node::new(setup))
+}
+
+/// A node with a pod that was made through its agent, and what podnet said of that.
+fn with_pod(setup: Setup) -> Option<(Node, String, Value)> {
+    let node = node(setup)?;
+    let name = node.host.name("a");
+    let created = node.json(&["create", &name, "--agent"]);
+    Some((node, name, created))
+}
+
 fn inside(netns: &str, words: &str) -> Value {
     let args = [&["-n", netns, "-j", "-d"][..], &words.split(' ').collect::<Vec<_>>()].concat();
     shell::json("ip", &args)
@@ -142,8 +162,7 @@ fn a_pod_is_made_as_each_version_of_the_agent_wants_it() {
         }
         assert_eq!(node.agent.state()["addresses"]["10.244.1.10"]["expires"], false, "the endpoint stopped its timer");
 
-        node.json(&["delete", &name]);
-        node.nothing_left();
+        node.delete(&name);
         let expected = [
             format!("POST /v1/ipam?owner={name}"),
             "PUT /v1/endpoint/cilium-local:0".to_owned(),
@@ -160,10 +179,7 @@ fn a_pod_is_made_as_each_version_of_the_agent_wants_it() {
 
 #[test]
 fn a_failure_at_any_step_leaves_nothing_anywhere() {
-    if !root_and(&TOOLS) {
-        return;
-    }
-    let node = Node::new(Setup::stateful("1.15", 5));
+    let Some(node) = node(Setup::stateful("1.15", 5)) else { return };
     for step in ["agent", "netns", "vacancy", "agent-ipam", "veth", "settings", "configure", "agent-endpoint", "verify"]
     {
         let name = node.host.name(step);
@@ -195,10 +211,7 @@ fn what_is_undone_is_said_in_the_words_of_each_version() {
 
 #[test]
 fn an_address_whose_timer_ran_out_makes_no_endpoint() {
-    if !root_and(&TOOLS) {
-        return;
-    }
-    let node = Node::new(Setup { expires_after_ms: Some(1), ..Setup::stateful("1.15", 5) });
+    let Some(node) = node(Setup { expires_after_ms: Some(1), ..Setup::stateful("1.15", 5) }) else { return };
     node.refused(&["create", &node.host.name("a"), "--agent", "--yes"], "no expiration timer registered");
 }
 
@@ -227,26 +240,16 @@ fn what_the_agent_refuses_is_told_and_undone() {
 
 #[test]
 fn a_rate_limit_is_waited_for() {
-    if !root_and(&TOOLS) {
-        return;
-    }
     let limited = Fault::Limited { times: 2, wait: "120ms".into() };
-    let node = Node::new(Setup::stateful("1.15", 5).fault("/endpoint/cilium-local:0", limited));
-    let name = node.host.name("a");
-    node.json(&["create", &name, "--agent"]);
+    let setup = Setup::stateful("1.15", 5).fault("/endpoint/cilium-local:0", limited);
+    let Some((node, name, _)) = with_pod(setup) else { return };
     assert_eq!(node.changes().iter().filter(|line| line.starts_with("PUT")).count(), 3);
-    node.json(&["delete", &name]);
-    node.nothing_left();
+    node.delete(&name);
 }
 
 #[test]
 fn an_agent_that_is_down_finds_the_deletion_in_its_queue() {
-    if !root_and(&TOOLS) {
-        return;
-    }
-    let mut node = Node::new(Setup::stateful("1.15", 5));
-    let name = node.host.name("a");
-    node.json(&["create", &name, "--agent"]);
+    let Some((mut node, name, _)) = with_pod(Setup::stateful("1.15", 5)) else { return };
     node.agent.stop();
     node.json(&["delete", &name]);
     assert_eq!(node.host.leftovers(), Vec::<String>::new());
@@ -263,10 +266,7 @@ fn an_agent_that_is_down_finds_the_deletion_in_its_queue() {
 
 #[test]
 fn one_interface_of_several_is_queued_by_its_own_name() {
-    if !root_and(&TOOLS) {
-        return;
-    }
-    let mut node = Node::new(Setup::stateful("1.15", 5));
+    let Some(mut node) = node(Setup::stateful("1.15", 5)) else { return };
     let namespaces = [Namespace::new(), Namespace::new()];
     for (namespace, ifname) in namespaces.iter().zip(["eth0", "net1"]) {
         let added = node.plugin("ADD", ifname, namespace, "");
@@ -284,12 +284,7 @@ fn one_interface_of_several_is_queued_by_its_own_name() {
 
 #[test]
 fn a_full_queue_is_an_error_that_another_try_can_mend() {
-    if !root_and(&TOOLS) {
-        return;
-    }
-    let mut node = Node::new(Setup::stateful("1.15", 5));
-    let name = node.host.name("a");
-    node.json(&["create", &name, "--agent"]);
+    let Some((mut node, name, _)) = with_pod(Setup::stateful("1.15", 5)) else { return };
     node.agent.stop();
     let queue = node.agent.folder().join("deleteQueue");
     std::fs::create_dir(&queue).unwrap();
@@ -298,43 +293,31 @@ fn a_full_queue_is_an_error_that_another_try_can_mend() {
     assert!(!output.status.success());
     assert!(text(&output.stderr).contains("more than 256 entries"), "{}", text(&output.stderr));
     node.agent.start_again();
-    node.json(&["delete", &name]);
-    node.nothing_left();
+    node.delete(&name);
 }
 
 #[test]
 fn the_mac_that_the_agent_wants_is_set() {
-    if !root_and(&TOOLS) {
-        return;
-    }
-    let node = Node::new(Setup { mac: Some("02:00:00:00:00:77".into()), ..Setup::stateful("1.20", 5) });
-    let name = node.host.name("a");
-    let created = node.json(&["create", &name, "--agent"]);
+    let setup = Setup { mac: Some("02:00:00:00:00:77".into()), ..Setup::stateful("1.20", 5) };
+    let Some((node, name, created)) = with_pod(setup) else { return };
     assert_eq!(inside(&name, "link show eth0")[0]["address"], "02:00:00:00:00:77");
     assert_eq!(created["result"]["interfaces"][1]["mac"], "02:00:00:00:00:77");
-    node.json(&["delete", &name]);
-    node.nothing_left();
+    node.delete(&name);
 }
 
 #[test]
 fn settings_of_later_agents_are_made_in_the_pod() {
-    if !root_and(&TOOLS) {
-        return;
-    }
     let setup = Setup::stateful("1.20", 5)
         .configured("/status/ipLocalReservedPorts", json!("8472"))
         .configured("/status/packetizationLayerPMTUDMode", json!("1"));
-    let node = Node::new(setup);
-    let name = node.host.name("a");
-    node.json(&["create", &name, "--agent"]);
+    let Some((node, name, _)) = with_pod(setup) else { return };
     let read = |switch: &str| {
         let netns = format!("--net=/run/netns/{name}");
         shell::run("nsenter", &[&netns, "cat", &format!("/proc/sys/net/ipv4/{switch}")]).trim().to_owned()
     };
     assert_eq!(read("ip_local_reserved_ports"), "8472");
     assert_eq!((read("tcp_mtu_probing"), read("tcp_base_mss")), ("1".to_owned(), "1024".to_owned()));
-    node.json(&["delete", &name]);
-    node.nothing_left();
+    node.delete(&name);
 }
 
 #[test]
@@ -355,10 +338,8 @@ fn modes_that_podnet_cannot_serve_are_named_before_anything_is_done() {
 
 #[test]
 fn netkit_is_made_where_the_kernel_has_it_and_named_where_not() {
-    if !root_and(&TOOLS) {
-        return;
-    }
-    let node = Node::new(Setup::stateful("1.20", 5).configured("/status/datapathMode", json!("netkit-l2")));
+    let setup = Setup::stateful("1.20", 5).configured("/status/datapathMode", json!("netkit-l2"));
+    let Some(node) = node(setup) else { return };
     let name = node.host.name("a");
     let output = node.podnet(&["create", &name, "--agent", "--yes"]);
     if output.status.success() {
@@ -372,10 +353,7 @@ fn netkit_is_made_where_the_kernel_has_it_and_named_where_not() {
 
 #[test]
 fn a_configuration_of_ciliums_plugin_is_enough_and_a_chain_is_refused() {
-    if !root_and(&TOOLS) {
-        return;
-    }
-    let node = Node::new(Setup::stateful("1.15", 5));
+    let Some(node) = node(Setup::stateful("1.15", 5)) else { return };
     let conf = |name: &str, plugins: &str| {
         let text = format!(r#"{{"cniVersion": "0.3.1", "name": "{name}", "plugins": [{plugins}]}}"#);
         node.host.scratch.write(&format!("{name}.conflist"), &text).to_str().unwrap().to_owned()
@@ -403,10 +381,7 @@ fn a_configuration_of_ciliums_plugin_is_enough_and_a_chain_is_refused() {
 
 #[test]
 fn podnet_is_the_plugin_of_a_network_with_an_agent() {
-    if !root_and(&TOOLS) {
-        return;
-    }
-    let mut node = Node::new(Setup::stateful("1.20", 5));
+    let Some(mut node) = node(Setup::stateful("1.20", 5)) else { return };
     let namespace = Namespace::new();
     let call = |node: &Node, verb: &str, extra: &str| node.plugin(verb, "eth0", &namespace, extra);
     let status = call(&node, "STATUS", "");
