@@ -137,7 +137,7 @@ impl Stage {
             let echo = talk::ping(&from, address).map_err(failed("ping from pod to pod"))?;
             self.print(&format!("ping  {} → {}   {address}   {echo:.1?}", PODS[0], PODS[1]))?;
             let tcp = talk::tcp(&from, &to, address).map_err(failed("connect from pod to pod"))?;
-            let family = if Family::of(&address) == Family::Ipv4 { "IPv4" } else { "IPv6" };
+            let family = Family::of(&address);
             self.print(&format!(
                 "tcp   {} → {}   {address}   {tcp:.1?}   a greeting came back, {family}",
                 PODS[0], PODS[1]
