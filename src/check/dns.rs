@@ -83,10 +83,7 @@ fn unreachable_of(pod: &Pod<'_>, dns: &Dns) -> (Vec<IpAddr>, usize) {
             .and_then(|hop| hop.ifindex)
             .and_then(|ifindex| pod.ends.iter().find(|end| end.link.ifindex == ifindex)?.pair());
         far.filter(|far| far.state.netns.is_host).is_none_or(|far| match fib::way(far.state, Flow::to(*address)) {
-            fib::Way::Route { route, .. } => {
-                !matches!(route.kind.as_str(), "blackhole" | "unreachable" | "prohibit")
-                    || route.metric == Some(u32::MAX)
-            }
+            fib::Way::Route { route, .. } => !route.refuses() || route.metric == Some(u32::MAX),
             fib::Way::Refused { .. } => false,
             fib::Way::Nowhere => true,
         })

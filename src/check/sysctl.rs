@@ -1,4 +1,4 @@
-//! PN-SYS: what the node is set to, and the tables that all share.
+//! PN-SYS: what the node and the pod are set to.
 
 use super::facts::Facts;
 use super::hit::Hit;
@@ -11,47 +11,6 @@ use crate::model::address::Family;
 use crate::model::fib::{self, Flow, MAIN};
 use crate::model::netns::NetnsState;
 use crate::model::route::Route;
-
-/// As sysctl(8) writes it: with slashes throughout where the interface's name holds a dot.
-pub(super) fn name(family: &str, interface: &str, setting: &str) -> String {
-    let separator = if interface.contains('.') { "/" } else { "." };
-    ["net", family, "conf", interface, setting].join(separator)
-}
-
-fn value<'a>(state: &'a NetnsState, name: &str) -> Option<&'a str> {
-    state.sysctls.as_ref()?.values.get(name).map(String::as_str)
-}
-
-fn of(state: &NetnsState, family: &str, interface: &str, setting: &str) -> Option<u64> {
-    value(state, &name(family, interface, setting))?.parse().ok()
-}
-
-/// Of `all` and the interface's own the larger, which is what counts for arp_ignore, proxy_arp and rp_filter.
-pub(super) fn largest(state: &NetnsState, interface: &str, setting: &str) -> Option<u64> {
-    let all = of(state, "ipv4", "all", setting);
-    [all, of(state, "ipv4", interface, setting)].into_iter().flatten().max()
-}
-
-/// Says which file sets it, where one does.
-pub(super) fn who_sets(hit: Hit, facts: &Facts<'_>, name: &str) -> Hit {
-    let setting = facts.node.host.as_ref().and_then(|host| host.who_sets(name));
-    hit.saw_if(
-        "set by",
-        setting.map(|line| format!("{}:{}  {} = {}", line.file, line.line, line.name, line.value)),
-        "sysctl.d",
-    )
-}
-
-/// A fault of a namespace that routes for pods: the node's, or a nested node's.
-fn of_router(far: Far<'_>, pods: &[String]) -> Hit {
-    const NAMED: usize = 4;
-    let mut names = pods.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    if pods.len() > NAMED {
-        names.push_str(&format!(" and {} more", pods.len() - NAMED));
-    }
-    let hit = Hit::new().saw("pods that it routes for", names, "kernel");
-    if far.state.netns.is_host { hit } else { hit.thing(format!("netns:{}", far.state.netns.inode)) }
-}
 
 pub static FORWARDING_OFF: Rule = Rule {
     code: "PN-SYS-001",
@@ -204,148 +163,6 @@ fn ipv6_disabled(pod: &Pod<'_>) -> Vec<Hit> {
     )]
 }
 
-pub static CONNTRACK_FILLING: Rule = Rule {
-    code: "PN-SYS-008",
-    severity: Severity::Warning,
-    sentence: "The table of connections is nearly full.",
-    meaning: "When it is full the kernel drops the first packet of every new connection: «nf_conntrack: table full».",
-    origin: "many short connections, or connections that are never closed; a limit that did not grow with the node",
-    confirm: "sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max",
-    fix: "sysctl -w net.netfilter.nf_conntrack_max=… (twice as much is cheap), and find who opens them: conntrack -L",
-    needs: &[],
-    follows: &[],
-    run: Run::Node(conntrack_filling),
-};
-
-/// In parts of a hundred.
-const NEARLY: u64 = 85;
-
-fn conntrack_filling(facts: &Facts<'_>, pods: &[Pod<'_>]) -> Vec<Hit> {
-    connections(facts, pods, |count, max| count < max && count.saturating_mul(100) >= max.saturating_mul(NEARLY))
-}
-
-pub static CONNTRACK_FULL: Rule = Rule {
-    code: "PN-SYS-009",
-    severity: Severity::Error,
-    sentence: "The table of connections is full: new connections are being dropped.",
-    meaning: "The kernel drops the first packet of every connection that it cannot remember. Those that exist go on, so \
-              the fault looks random.",
-    origin: "many short connections, or connections that are never closed; a limit that did not grow with the node",
-    confirm: "dmesg | grep «nf_conntrack: table full, dropping packet»",
-    fix: "sysctl -w net.netfilter.nf_conntrack_max=… (twice as much is cheap), and find who opens them: conntrack -L",
-    needs: &[],
-    follows: &[],
-    run: Run::Node(conntrack_full),
-};
-
-fn conntrack_full(facts: &Facts<'_>, pods: &[Pod<'_>]) -> Vec<Hit> {
-    connections(facts, pods, |count, max| count >= max && max > 0)
-}
-
-/// Each namespace counts its own connections against the limit.
-fn connections(facts: &Facts<'_>, pods: &[Pod<'_>], is_so: impl Fn(u64, u64) -> bool) -> Vec<Hit> {
-    let states = facts.host().into_iter().chain(pods.iter().map(|pod| pod.state));
-    let hit = |state: &NetnsState| {
-        let fill = state.sysctls.as_ref()?.conntrack.filter(|fill| is_so(fill.count, fill.max))?;
-        let twice = fill.max.saturating_mul(2);
-        let hit = Hit::new()
-            .saw("connections", format!("{} of {}", fill.count, fill.max), "kernel")
-            .command(format!("sysctl -w net.netfilter.nf_conntrack_max={twice}"));
-        let hit = who_sets(hit, facts, "net.netfilter.nf_conntrack_max");
-        Some(if state.netns.is_host { hit } else { hit.about(state.netns.inode) })
-    };
-    states.filter_map(hit).collect()
-}
-
-pub static NEIGHBOURS_FULL: Rule = Rule {
-    code: "PN-SYS-010",
-    severity: Severity::Warning,
-    sentence: "The node's table of neighbours is nearly full.",
-    meaning: "The table is one for all namespaces together. Above gc_thresh3 no MAC address can be learnt any more: new \
-              connections to neighbours fail with «no buffer space» or hang.",
-    origin: "a large flat network, many pods on one node, or a scan of the subnet",
-    confirm: "dmesg | grep «neighbor table overflow»",
-    fix: "sysctl -w net.ipv4.neigh.default.gc_thresh3=… (and thresh2, thresh1; likewise for ipv6), in /etc/sysctl.d too",
-    needs: &[Need::Host, Need::Neighbours],
-    follows: &[],
-    run: Run::Node(neighbours_full),
-};
-
-fn neighbours_full(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
-    let Some(host) = &facts.node.host else { return Vec::new() };
-    let limits =
-        [(Family::Ipv4, "ipv4", host.limits.ipv4_neighbours), (Family::Ipv6, "ipv6", host.limits.ipv6_neighbours)];
-    let hit = |(family, word, limit): (Family, &str, Option<u64>)| {
-        // Permanent entries are not counted against it.
-        let all = facts.node.namespaces.iter().flat_map(|state| &state.neighbours);
-        let counted =
-            all.filter(|entry| Family::of(&entry.address) == family && entry.state != "permanent").count() as u64;
-        let limit = limit?;
-        (counted.saturating_mul(100) >= limit.saturating_mul(NEARLY)).then(|| {
-            let name = format!("net.{word}.neigh.default.gc_thresh3");
-            let hit = Hit::new().saw("neighbours in all namespaces", counted.to_string(), "kernel").saw(
-                &*name,
-                limit.to_string(),
-                "kernel",
-            );
-            who_sets(hit, facts, &name).command(format!("sysctl -w {name}={}", limit.saturating_mul(4)))
-        })
-    };
-    limits.into_iter().filter_map(hit).collect()
-}
-
-pub static INOTIFY: Rule = Rule {
-    code: "PN-SYS-011",
-    severity: Severity::Warning,
-    sentence: "A user is about to run out of inotify instances.",
-    meaning: "Programs that watch files (kubelet, container runtimes, CNI agents that watch their configuration, ingress \
-              controllers) fail with «too many open files» when they start.",
-    origin: "fs.inotify.max_user_instances is 128 by default, which a node with many pods of one user uses up",
-    confirm: "find /proc/*/fd -lname anon_inode:inotify | wc -l",
-    fix: "sysctl -w fs.inotify.max_user_instances=8192, in /etc/sysctl.d too",
-    needs: &[Need::Host],
-    follows: &[],
-    run: Run::Node(inotify),
-};
-
-fn inotify(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
-    const SETTING: &str = "fs.inotify.max_user_instances";
-    let Some(limits) = facts.node.host.as_ref().map(|host| &host.limits) else { return Vec::new() };
-    let Some(most) = limits.inotify_instances else { return Vec::new() };
-    let near = limits.inotify_used.iter().filter(|(_, used)| used.saturating_mul(100) >= most.saturating_mul(NEARLY));
-    near.map(|(user, used)| {
-        let hit = Hit::new().saw(format!("instances of user {user}"), used.to_string(), "proc").saw(
-            SETTING,
-            most.to_string(),
-            "kernel",
-        );
-        who_sets(hit, facts, SETTING).command(format!("sysctl -w {SETTING}={}", most.saturating_mul(8).max(8192)))
-    })
-    .collect()
-}
-
-pub static OPEN_FILES: Rule = Rule {
-    code: "PN-SYS-012",
-    severity: Severity::Warning,
-    sentence: "The node is about to run out of open files.",
-    meaning: "Sockets are files, too: when none is left, no connection can be made or taken by anybody but root.",
-    origin: "a program leaks descriptors, or fs.file-max was set too small",
-    confirm: "sysctl fs.file-nr: used, free, most",
-    fix: "sysctl -w fs.file-max=…, and find who holds them: ls /proc/*/fd | sort | uniq -c",
-    needs: &[Need::Host],
-    follows: &[],
-    run: Run::Node(open_files),
-};
-
-fn open_files(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
-    let fill = facts.node.host.as_ref().and_then(|host| host.limits.open_files);
-    let Some(fill) = fill.filter(|fill| fill.count.saturating_mul(100) >= fill.max.saturating_mul(NEARLY)) else {
-        return Vec::new();
-    };
-    let hit = Hit::new().saw("open files", format!("{} of {}", fill.count, fill.max), "kernel");
-    vec![who_sets(hit, facts, "fs.file-max").command(format!("sysctl -w fs.file-max={}", fill.max.saturating_mul(2)))]
-}
-
 pub static FORWARDING_WILL_GO: Rule = Rule {
     code: "PN-SYS-013",
     severity: Severity::Info,
@@ -411,4 +228,45 @@ fn advertisements_ignored(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
         })
     };
     host.routes.iter().filter(learnt).filter_map(hit).collect()
+}
+
+/// As sysctl(8) writes it: with slashes throughout where the interface's name holds a dot.
+pub(super) fn name(family: &str, interface: &str, setting: &str) -> String {
+    let separator = if interface.contains('.') { "/" } else { "." };
+    ["net", family, "conf", interface, setting].join(separator)
+}
+
+fn value<'a>(state: &'a NetnsState, name: &str) -> Option<&'a str> {
+    state.sysctls.as_ref()?.values.get(name).map(String::as_str)
+}
+
+fn of(state: &NetnsState, family: &str, interface: &str, setting: &str) -> Option<u64> {
+    value(state, &name(family, interface, setting))?.parse().ok()
+}
+
+/// Of `all` and the interface's own the larger, which is what counts for arp_ignore, proxy_arp and rp_filter.
+pub(super) fn largest(state: &NetnsState, interface: &str, setting: &str) -> Option<u64> {
+    let all = of(state, "ipv4", "all", setting);
+    [all, of(state, "ipv4", interface, setting)].into_iter().flatten().max()
+}
+
+/// Says which file sets it, where one does.
+pub(super) fn who_sets(hit: Hit, facts: &Facts<'_>, name: &str) -> Hit {
+    let setting = facts.node.host.as_ref().and_then(|host| host.who_sets(name));
+    hit.saw_if(
+        "set by",
+        setting.map(|line| format!("{}:{}  {} = {}", line.file, line.line, line.name, line.value)),
+        "sysctl.d",
+    )
+}
+
+/// A fault of a namespace that routes for pods: the node's, or a nested node's.
+fn of_router(far: Far<'_>, pods: &[String]) -> Hit {
+    const NAMED: usize = 4;
+    let mut names = pods.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if pods.len() > NAMED {
+        names.push_str(&format!(" and {} more", pods.len() - NAMED));
+    }
+    let hit = Hit::new().saw("pods that it routes for", names, "kernel");
+    if far.state.netns.is_host { hit } else { hit.thing(format!("netns:{}", far.state.netns.inode)) }
 }

@@ -48,6 +48,11 @@ impl Route {
     pub fn is_default(&self) -> bool {
         self.destination.prefix_len() == 0
     }
+
+    /// Whether packets end here, instead of being sent on.
+    pub fn refuses(&self) -> bool {
+        matches!(self.kind.as_str(), "blackhole" | "unreachable" | "prohibit")
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
