@@ -24,13 +24,17 @@ nix::ioctl_read_bad!(window_size, nix::libc::TIOCGWINSZ, nix::libc::winsize);
 /// The page that standard output is.
 pub fn page(colour: Colour, wide: bool) -> Page {
     let terminal = stdout().is_terminal();
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = match colour {
         Colour::Always => true,
         Colour::Never => false,
-        Colour::Auto => !refused && draws(&stdout()),
+        Colour::Auto => wants_colour(&stdout()),
     };
     Page { width: width(terminal), colour, wide }
+}
+
+fn wants_colour(stream: &impl IsTerminal) -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !refused && draws(stream)
 }
 
 /// Whether it is a terminal whose cursor can be moved.
@@ -88,18 +92,25 @@ pub fn say(text: impl Display) {
     let _ = writeln!(stderr(), "{}", fitted(&text.to_string(), stderr().is_terminal()));
 }
 
-/// Shows clap's help or refusal, in colour where that is wanted; a closed pipe is the reader's choice.
+/// Shows clap's help or refusal, in colour where that is wanted; a closed pipe is the reader's choice. clap itself would
+/// colour a dumb terminal, too, where `CI` is set.
 pub fn explain(usage: &clap::Error) -> ExitCode {
-    let text = usage.render().to_string();
-    if !usage.use_stderr() && !is_utf8() {
-        let _ = print(&text);
-    } else if is_utf8() && !repeats_oddities(usage) {
-        let _ = usage.print();
+    let refused = usage.use_stderr();
+    let wanted = if refused { wants_colour(&stderr()) } else { wants_colour(&stdout()) };
+    let text = match (usage.render(), repeats_oddities(usage)) {
+        (text, false) if wanted => text.ansi().to_string(),
+        (text, false) => text.to_string(),
+        (text, true) => {
+            let lines: Vec<String> = text.to_string().lines().map(|line| brief(&harmless(line)).into_owned()).collect();
+            lines.join("\n")
+        }
+    };
+    if refused {
+        say(text.trim_end());
     } else {
-        let lines: Vec<String> = text.lines().map(|line| brief(&harmless(line)).into_owned()).collect();
-        say(lines.join("\n"));
+        let _ = print(&text);
     }
-    ExitCode::from(if usage.use_stderr() { USAGE } else { 0 })
+    ExitCode::from(if refused { USAGE } else { 0 })
 }
 
 /// Whether it says again what was typed, and that is nothing for a terminal.

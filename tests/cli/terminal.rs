@@ -85,7 +85,10 @@ fn a_terminal_gets_the_colours_that_it_wants() {
         (&["inspect", &target, "--no-kube"], &[("TERM", "xterm"), ("NO_COLOR", "1")], false),
         (&["--help"], &[("TERM", "xterm")], true),
         (&["--help"], &[("TERM", "dumb")], false),
+        (&["--help"], &[("TERM", "dumb"), ("CI", "true")], false),
         (&["--help"], &[("TERM", "xterm"), ("NO_COLOR", "1")], false),
+        (&["bogus"], &[("TERM", "xterm")], true),
+        (&["bogus"], &[("TERM", "dumb"), ("CI", "true")], false),
         (&["bogus"], &[("TERM", "xterm"), ("NO_COLOR", "1")], false),
     ] {
         let text = on_terminal(environment, args);
