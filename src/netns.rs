@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
-use nix::sched::CloneFlags;
+use nix::sched::{CloneFlags, CpuSet};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::NSFS_MAGIC;
 
@@ -73,21 +73,33 @@ impl Handle {
             return Err(not_a_netns());
         }
         let file = File::open(format!("/proc/self/fd/{}", place.as_raw_fd())).map_err(not_opened)?;
+        Self::of_file(file, path)
+    }
+
+    fn of_file(file: File, path: &Path) -> Result<Self, Error> {
         if !is_of_networks(file.as_fd()) {
-            return Err(not_a_netns());
+            return Err(Error::NotANetns { path: path.to_owned() });
         }
-        let inode = file.metadata().map_err(not_opened)?.ino();
+        let inode = file.metadata().map_err(|source| Error::Open { path: path.to_owned(), source })?.ino();
         Ok(Self { file, inode })
+    }
+
+    /// Opens `/proc/PID/ns/net`, which the kernel makes: unlike at a path where anything may have been put, it can be
+    /// opened without a look at what it is.
+    pub fn open_link(path: &Path) -> Result<Self, Error> {
+        let file = nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+        let file = file.map_err(|errno| Error::Open { path: path.to_owned(), source: errno.into() })?;
+        Self::of_file(file.into(), path)
     }
 
     /// The netns of a process, by its number in podnet's own `/proc`.
     pub fn of_pid(pid: u32) -> Result<Self, Error> {
-        Self::open(Path::new(&format!("/proc/{pid}/ns/net")))
+        Self::open_link(Path::new(&format!("/proc/{pid}/ns/net")))
     }
 
     /// The netns of the calling thread.
     pub fn own() -> Result<Self, Error> {
-        Self::open(Path::new("/proc/thread-self/ns/net"))
+        Self::open_link(Path::new("/proc/thread-self/ns/net"))
     }
 
     pub fn inode(&self) -> Inode {
@@ -172,8 +184,10 @@ impl AsFd for Handle {
 pub fn visit<T: Send>(handles: &[&Handle], work: impl Fn(usize, &Handle) -> T + Sync) -> Vec<Result<T, Error>> {
     // More wait for each other: the kernel tells of links under one lock (rtnl).
     const MOST: usize = 8;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = cores.saturating_mul(2).min(MOST).min(handles.len());
+    let threads = match handles.len() {
+        few @ (0 | 1) => few,
+        many => (2 * cores()).min(MOST).min(many),
+    };
     let next = AtomicUsize::new(0);
     let hop = || {
         let mut found = Vec::new();
@@ -196,6 +210,13 @@ pub fn visit<T: Send>(handles: &[&Handle], work: impl Fn(usize, &Handle) -> T + 
         }
     });
     results
+}
+
+/// How many cores podnet may use (sched_getaffinity(2)). std's own count also reads a cgroup's quota, from five files
+/// each time, which is more than these threads are worth.
+pub fn cores() -> usize {
+    let may = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0));
+    may.map_or(1, |set| (0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).count())
 }
 
 /// Whether a file on nsfs is a network namespace, and not one of mounts, PIDs and so on.

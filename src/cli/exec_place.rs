@@ -77,7 +77,8 @@ pub(super) fn of_targets<'a>(texts: impl Iterator<Item = &'a str>, options: &Opt
     let asking = Options { agent: targets.iter().any(Target::is_of_agent), ..options.clone() };
     let mut each = |target: &Target| {
         if let Some((path, pid)) = direct(target, options) {
-            let handle = Handle::open(Path::new(&path))?;
+            let handle =
+                if pid.is_some() { Handle::open_link(Path::new(&path)) } else { Handle::open(Path::new(&path)) }?;
             return Ok(place(&target.text, target.text.clone(), handle, pid));
         }
         let survey = match surveyed.take() {

@@ -212,7 +212,7 @@ impl Ipam {
             cilium::ask(&options).await.add_to(&mut node);
             let mode = node.agent.as_ref().and_then(|agent| agent.mode.ipam.as_deref());
             if options.kube == Kube::Asked || mode.is_some_and(|mode| BY_RESOURCE.contains(&mode)) {
-                let asked = kube::ask(&options).await;
+                let asked = kube::ask(&options, kube::kubelet(&options)).await;
                 let (source, told) = asked.unzip();
                 node.sources.extend(source);
                 node.kubernetes = told.flatten().map(|(_, told)| told);

@@ -1,6 +1,8 @@
 //! Reads the world into the model, and changes nothing in it.
 
+mod ask_each;
 pub mod cilium;
+mod contents;
 pub mod dns;
 mod host;
 mod join;

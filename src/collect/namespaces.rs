@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::ask_each::ask_each;
 use super::kernel::problem::chain;
-use super::proc::{self, OpenNetns, Walk};
+use super::proc::{self, Walk};
 use crate::model::netns::{Holder, HolderKind, Inode, Netns};
 use crate::netns::{self, Handle};
 
@@ -37,6 +38,8 @@ impl Trace {
 }
 
 enum Way {
+    /// `ns/net` of a process.
+    Process(PathBuf),
     Path(PathBuf),
     /// A mount point in the mount namespace whose root that is.
     Below {
@@ -48,20 +51,21 @@ enum Way {
 impl Way {
     fn open(&self) -> Result<Handle, netns::Error> {
         match self {
+            Way::Process(path) => Handle::open_link(path),
             Way::Path(path) => Handle::open(path),
             Way::Below { root, path } => Handle::open_below(root, path),
         }
     }
 }
 
-/// Every netns of the node, the host's own first. `root` is `/proc`, and `open` what its processes have open.
-pub fn find(root: &Path, walk: &Walk, open: &[OpenNetns]) -> Vec<Found> {
+/// Every netns of the node, the host's own first. `root` is `/proc`.
+pub fn find(root: &Path, walk: &Walk) -> Vec<Found> {
     let host = Handle::open(&root.join("1/ns/net")).or_else(|_| Handle::own());
     let host_inode = host.as_ref().map_or(0, Handle::inode);
     let mut traces: BTreeMap<Inode, Trace> = BTreeMap::new();
     trace_mounts(root, &mut traces);
     trace_processes(root, walk, host_inode, &mut traces);
-    trace_descriptors(walk, open, host_inode, &mut traces);
+    trace_descriptors(walk, host_inode, &mut traces);
     trace_foreign_mounts(root, walk, &mut traces);
     let own_user_ns = std::fs::metadata(root.join("self/ns/user")).map(|metadata| metadata.ino()).ok();
     let host_paths = traces.remove(&host_inode).map(|trace| trace.paths).unwrap_or_default();
@@ -69,7 +73,10 @@ pub fn find(root: &Path, walk: &Walk, open: &[OpenNetns]) -> Vec<Found> {
         let netns = Netns { inode: host_inode, paths: host_paths, is_host: true, ..Netns::default() };
         Found { netns, handle: Ok(handle) }
     });
-    let others = traces.into_iter().map(|(inode, trace)| found(inode, trace, own_user_ns));
+    let traces: Vec<(Inode, Trace)> = traces.into_iter().collect();
+    let handles = ask_each(&traces, |(inode, trace)| (*inode, opened(*inode, &trace.ways, own_user_ns)));
+    let mut handles: BTreeMap<Inode, Opened> = handles.into_iter().collect();
+    let others = traces.into_iter().filter_map(|(inode, trace)| Some(found(inode, trace, handles.remove(&inode)?)));
     host.into_iter().chain(others).collect()
 }
 
@@ -98,14 +105,13 @@ fn trace_processes(root: &Path, walk: &Walk, host: Inode, traces: &mut BTreeMap<
         let trace = traces.entry(inode).or_default();
         trace.seen_at(walk.started_at(process));
         trace.holders.push(holder(HolderKind::Process, Some(process), None));
-        trace.ways.push(Way::Path(root.join(process.pid.to_string()).join("ns/net")));
+        trace.ways.push(Way::Process(root.join(process.pid.to_string()).join("ns/net")));
     }
 }
 
 /// One process speaks for its whole mount namespace.
 fn trace_foreign_mounts(root: &Path, walk: &Walk, traces: &mut BTreeMap<Inode, Trace>) {
-    let own = std::fs::metadata(root.join("self/ns/mnt")).map(|metadata| metadata.ino()).ok();
-    let mut seen: BTreeSet<u64> = own.into_iter().collect();
+    let mut seen: BTreeSet<u64> = walk.own_mount_ns.into_iter().collect();
     for process in walk.processes.values() {
         if !process.mount_ns.is_some_and(|mount_ns| seen.insert(mount_ns)) {
             continue;
@@ -120,8 +126,8 @@ fn trace_foreign_mounts(root: &Path, walk: &Walk, traces: &mut BTreeMap<Inode, T
     }
 }
 
-fn trace_descriptors(walk: &Walk, open: &[OpenNetns], host: Inode, traces: &mut BTreeMap<Inode, Trace>) {
-    for open in open {
+fn trace_descriptors(walk: &Walk, host: Inode, traces: &mut BTreeMap<Inode, Trace>) {
+    for open in &walk.open.netns {
         let process = walk.processes.get(&open.pid);
         // Its own is held by being in it, the host's by everybody.
         if open.inode == host || process.is_some_and(|process| process.netns == Some(open.inode)) {
@@ -143,11 +149,20 @@ fn holder(kind: HolderKind, process: Option<&proc::Process>, path: Option<&Path>
     }
 }
 
-fn found(inode: Inode, trace: Trace, own_user_ns: Option<u64>) -> Found {
-    let handle = open(inode, &trace.ways);
+/// A namespace, open, and the user namespace that owns it where that is not podnet's own.
+struct Opened {
+    handle: Result<Handle, String>,
+    owner_user_ns: Option<u64>,
+}
+
+fn opened(inode: Inode, ways: &[Way], own_user_ns: Option<u64>) -> Opened {
+    let handle = open(inode, ways);
     let owner = handle.as_ref().ok().and_then(|handle| handle.owner_user_ns().ok());
     let owner = owner.and_then(|fd| std::fs::File::from(fd).metadata().ok()).map(|metadata| metadata.ino());
-    let owner_user_ns = owner.filter(|owner| Some(*owner) != own_user_ns);
+    Opened { handle, owner_user_ns: owner.filter(|owner| Some(*owner) != own_user_ns) }
+}
+
+fn found(inode: Inode, trace: Trace, Opened { handle, owner_user_ns }: Opened) -> Found {
     let netns = Netns {
         inode,
         paths: trace.paths,

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use caps::Capability;
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 
 use super::kernel::{self, Programs, Sockets, Visit, Want};
 use super::options::{Depth, Options};
@@ -36,25 +37,31 @@ pub struct Survey {
 pub async fn survey(options: &Options, depth: Depth) -> Survey {
     let root = options.proc_root.clone();
     let start = Instant::now();
+    let (tell, kubelet) = oneshot::channel();
     let walking = tokio::task::spawn_blocking(move || {
-        let walk = proc::walk(&root);
-        let open = walk.as_ref().map(|walk| proc::descriptors(&root, walk.processes.keys().copied()));
-        let open = open.unwrap_or_default();
-        let found = walk.as_ref().map(|walk| namespaces::find(&root, walk, &open.netns)).unwrap_or_default();
-        (walk, found, open.inotify, start.elapsed())
+        let walk = proc::walk(&root)?;
+        let _ = tell.send(kube::find_kubelet(&root, &walk)); // nobody waits for it where nobody asks Kubernetes
+        let found = namespaces::find(&root, &walk);
+        Ok((walk, found, start.elapsed()))
     });
     let agent = async { if options.agent { Some(cilium::ask(options).await) } else { None } };
-    let (walked, told, agent, in_kube) = tokio::join!(walking, runtime::ask_all(options), agent, kube::ask(options));
+    let (walked, told, agent, in_kube) = tokio::join!(
+        walking,
+        runtime::ask_all(options),
+        agent,
+        kube::ask(options, async { kubelet.await.ok().flatten() })
+    );
     let (mut sources, answers): (Vec<Asked>, Vec<Vec<Workload>>) = told.into_iter().unzip();
-    let (walk, found, inotify, elapsed) = match walked {
-        Ok(walked) => walked,
-        Err(died) => (Err(io::Error::other(died)), Vec::new(), BTreeMap::new(), start.elapsed()),
+    let (walk, found, elapsed) = match walked.map_err(io::Error::other).flatten() {
+        Ok((walk, found, elapsed)) => (Ok(walk), found, elapsed),
+        Err(error) => (Err(error), Vec::new(), start.elapsed()),
     };
     sources.push(walk_source(&walk, found.len(), elapsed.as_secs_f64() * 1000.0));
     let (asked, in_kube) = in_kube.unzip();
     sources.extend(asked);
     let (kube, kubernetes) = in_kube.flatten().unzip();
-    let walk = walk.unwrap_or_default();
+    let mut walk = walk.unwrap_or_default();
+    let inotify = std::mem::take(&mut walk.open.inotify);
     let mut workloads = runtime::merge(answers.into_iter().flatten());
     join::join(&mut workloads, &walk, &found);
     let mut node = Node {

@@ -1,6 +1,7 @@
 //! The command's own view of `/sys` and of the resolver's files.
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
@@ -77,7 +78,9 @@ fn descriptor(file: &File) -> PathBuf {
 /// Mount points directly below `root`, without those that lie below another of them: a recursive
 /// bind brings these along.
 fn mounts_below(root: &Path) -> Vec<PathBuf> {
-    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    // With room from the start: the kernel writes a page at each call, and little into a little room.
+    let mut table = String::with_capacity(64 * 1024);
+    let _ = File::open("/proc/self/mountinfo").and_then(|mut file| file.read_to_string(&mut table));
     topmost(table.lines().filter_map(|line| line.split(' ').nth(4)), root)
 }
 

@@ -1,10 +1,12 @@
 //! The sysctls that decide a packet's fate. `/proc/sys/net` shows those of the netns of whoever opens it,
 //! so this is read by the thread that visits.
 
-use std::fs;
 use std::path::Path;
 
+use rustix::fs::CWD;
+
 use super::devconf::Devconf;
+use crate::collect::contents::contents;
 use crate::model::sysctl::{Fill, Sysctls};
 
 const ROOT: &str = "/proc/sys/net";
@@ -73,7 +75,8 @@ fn keep(sysctls: &mut Sysctls, path: String, name: String) {
 }
 
 fn value(path: &str) -> Option<String> {
-    fs::read_to_string(Path::new(ROOT).join(path)).ok().map(|text| text.trim().replace('\t', " "))
+    let text = String::from_utf8(contents(CWD, Path::new(ROOT).join(path)).ok()?).ok()?;
+    Some(text.trim().replace('\t', " "))
 }
 
 fn number(path: &str) -> Option<u64> {

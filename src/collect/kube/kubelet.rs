@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::collect::proc::{Process, Walk};
+
 /// The kubelet itself, and the programs that carry it inside.
 const PROGRAMS: [&str; 3] = ["kubelet", "k3s-server", "k3s-agent"];
 const OVERRIDES: [&str; 2] = ["--hostname-override", "--node-name"];
@@ -17,17 +19,13 @@ pub struct Kubelet {
 
 /// Reads the flags of the kubelet that runs here. A container can call a process of its own «kubelet» and would choose
 /// whom we believe and whose credentials we use: so only root's, and only in podnet's own mount namespace.
-pub fn find(proc_root: &Path) -> Option<Kubelet> {
-    let own = fs::read_link(proc_root.join("self/ns/mnt")).ok()?;
-    let folders = fs::read_dir(proc_root).ok()?.flatten().map(|entry| entry.path());
-    let mut kubelets = folders.filter(|folder| {
-        let named = fs::read_to_string(folder.join("comm")).is_ok_and(|name| PROGRAMS.contains(&name.trim_end()));
-        let of_root = || fs::metadata(folder).is_ok_and(|folder| folder.uid() == 0);
-        let same_files = || fs::read_link(folder.join("ns/mnt")).is_ok_and(|link| link == own);
-        named && of_root() && same_files()
-    });
-    let line = fs::read(kubelets.next()?.join("cmdline")).ok()?;
-    Some(flags(&line))
+pub fn find(proc_root: &Path, walk: &Walk) -> Option<Kubelet> {
+    let folder = |process: &Process| proc_root.join(process.pid.to_string());
+    let of_root = |process: &Process| fs::metadata(folder(process)).is_ok_and(|folder| folder.uid() == 0);
+    let kubelets = walk.processes.values().filter(|process| PROGRAMS.contains(&process.name.as_str()));
+    let mut believed = kubelets.filter(|process| process.mount_ns.is_some() && process.mount_ns == walk.own_mount_ns);
+    let kubelet = believed.find(|process| of_root(process))?;
+    Some(flags(&fs::read(folder(kubelet).join("cmdline")).ok()?))
 }
 
 fn flags(line: &[u8]) -> Kubelet {
@@ -51,6 +49,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::collect::proc;
 
     #[test]
     fn both_spellings_of_a_flag_and_the_last_one_counts() {
@@ -69,16 +68,18 @@ mod tests {
             let folder = root.path().join(pid);
             fs::create_dir_all(folder.join("ns")).unwrap();
             symlink(mounts, folder.join("ns/mnt")).unwrap();
-            fs::write(folder.join("comm"), "kubelet\n").unwrap();
+            symlink("net:[7]", folder.join("ns/net")).unwrap();
+            let stat = "(kubelet) S 1 1 1 0 -1 4194304 1 2 3 4 5 6 7 8 9 10 11 12 1234 99";
+            fs::write(folder.join("stat"), format!("{pid} {stat}")).unwrap();
             fs::write(folder.join("cmdline"), format!("kubelet\0--hostname-override={pid}\0")).unwrap();
         };
         process("self", "mnt:[1]");
-        fs::remove_file(root.path().join("self/comm")).unwrap();
         process("20", "mnt:[2]");
-        assert_eq!(find(root.path()), None);
+        let found = || find(root.path(), &proc::walk(root.path()).unwrap());
+        assert_eq!(found(), None);
         if nix::unistd::geteuid().is_root() {
             process("30", "mnt:[1]");
-            assert_eq!(find(root.path()).unwrap().hostname_override.as_deref(), Some("30"));
+            assert_eq!(found().unwrap().hostname_override.as_deref(), Some("30"));
         }
     }
 }

@@ -21,13 +21,14 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use access::Access;
+pub use kubelet::{Kubelet, find as find_kubelet};
 use node_name::NodeName;
 use request::{Asker, Failure, Resource};
 pub use session::Session;
 use session::note;
 
-use super::log;
 use super::options::{Kube, Options};
+use super::{log, proc};
 use crate::model::kube::Kubernetes;
 use crate::model::source::{Answer, Asked, Status};
 
@@ -54,13 +55,18 @@ enum Error {
     NoSuchNode { server: String, name: String, from: String },
 }
 
-/// Asks what concerns the whole node: its objects and its pods. None where the options say not to.
-pub async fn ask(options: &Options) -> Option<(Asked, Option<(Session, Kubernetes)>)> {
+/// Asks what concerns the whole node: its objects and its pods. None where the options say not to. The kubelet comes
+/// as soon as the processes are known, or not at all.
+pub async fn ask(
+    options: &Options,
+    kubelet: impl Future<Output = Option<Kubelet>>,
+) -> Option<(Asked, Option<(Session, Kubernetes)>)> {
     if options.kube == Kube::Never {
         return None;
     }
     let start = Instant::now();
-    let answer = match first_questions(options, start).await {
+    let kubelet = kubelet.await;
+    let answer = match first_questions(options, kubelet, start).await {
         Ok(told) => Answer::Present(told),
         Err(error @ (Error::Access(access::Error::Nothing) | Error::NoSuchNode { .. })) if !options.kube.is_asked() => {
             Answer::Absent(error.to_string())
@@ -76,6 +82,13 @@ pub async fn ask(options: &Options) -> Option<(Asked, Option<(Session, Kubernete
     Some((log::told(Asked { name: NAME.to_owned(), status, detail: Some(detail), elapsed_ms }), told))
 }
 
+/// The kubelet that runs here, where the processes are not looked at for anything else.
+pub async fn kubelet(options: &Options) -> Option<Kubelet> {
+    let root = options.proc_root.clone();
+    let looking = tokio::task::spawn_blocking(move || find_kubelet(&root, &proc::walk(&root).ok()?));
+    looking.await.ok().flatten()
+}
+
 /// Server, version, and how much it let be read.
 fn summary(told: &Kubernetes) -> String {
     let version = told.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
@@ -83,9 +96,13 @@ fn summary(told: &Kubernetes) -> String {
     format!("{}{version}, node {}{pods}, as {}", told.server, told.node_name, told.credentials)
 }
 
-async fn first_questions(options: &Options, start: Instant) -> Result<(Session, Kubernetes), Error> {
+async fn first_questions(
+    options: &Options,
+    kubelet: Option<Kubelet>,
+    start: Instant,
+) -> Result<(Session, Kubernetes), Error> {
     let deadline = start + options.timeout;
-    let (access, name) = access(options, deadline).await?;
+    let (access, name) = access(options, kubelet, deadline).await?;
     // Before a credential plugin is run in vain.
     let open = knock(options, &access, deadline).await?;
     let access = Arc::new(access);
@@ -134,10 +151,9 @@ async fn first_questions(options: &Options, start: Instant) -> Result<(Session, 
     Ok((session, told))
 }
 
-async fn access(options: &Options, deadline: Instant) -> Result<(Access, NodeName), Error> {
-    let (root, context) = (options.proc_root.clone(), options.kube_context.clone());
+async fn access(options: &Options, kubelet: Option<Kubelet>, deadline: Instant) -> Result<(Access, NodeName), Error> {
+    let context = options.kube_context.clone();
     let finding = blocking(options, deadline, move || {
-        let kubelet = kubelet::find(&root);
         let name = node_name::node_name(kubelet.as_ref());
         access::find(context.as_deref(), kubelet.as_ref()).map(|access| (access, name))
     });

@@ -2,16 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
-use std::fs;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, StatxFlags, openat, readlinkat, statx};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, StatxFlags, openat, readlinkat, statat, statx};
 use rustix::path::Arg;
 
-use super::ask_each::ask_each;
 use super::process::inode_in;
 use crate::model::netns::Inode;
 use crate::netns::Handle;
@@ -33,46 +30,59 @@ pub struct Descriptors {
     pub inotify: BTreeMap<u32, u64>,
 }
 
-/// Looks once at every descriptor of `pids`.
-pub fn descriptors(root: &Path, pids: impl Iterator<Item = u32>) -> Descriptors {
-    let own = std::process::id();
-    let nsfs = device_of(CWD, "/proc/self/ns/net");
-    let pids: Vec<u32> = pids.filter(|pid| *pid != own).collect();
-    let mut all = Descriptors::default();
-    for found in ask_each(&pids, |pid| held_by(root, pid, nsfs)) {
-        all.netns.extend(found.netns);
-        for (user, watches) in found.inotify {
-            *all.inotify.entry(user).or_default() += watches;
+impl Descriptors {
+    pub fn add(&mut self, other: Self) {
+        self.netns.extend(other.netns);
+        for (user, watches) in other.inotify {
+            *self.inotify.entry(user).or_default() += watches;
         }
     }
-    all.netns.sort_by_key(|open| open.pid);
-    all
 }
 
-fn held_by(root: &Path, pid: u32, nsfs: Option<Device>) -> Descriptors {
-    let mut found = Descriptors::default();
-    let mut seen = BTreeSet::new();
-    let mut watches = 0;
-    each_descriptor(root, pid, |open| {
-        watches += u64::from(open.target == "anon_inode:inotify");
-        if let Some(inode) = netns_at(open, nsfs).filter(|inode| seen.insert(*inode)) {
-            found.netns.push(OpenNetns { inode, pid, path: open.path() });
-        }
-    });
-    if watches > 0
-        && let Ok(process) = fs::metadata(root.join(pid.to_string()))
-    {
-        found.inotify.insert(process.uid(), watches);
+/// What is the same for every process that is looked at.
+pub struct Look<'a> {
+    /// `/proc`.
+    pub root: &'a Path,
+    own: u32,
+    nsfs: Option<Device>,
+}
+
+impl<'a> Look<'a> {
+    pub fn new(root: &'a Path) -> Self {
+        Self { root, own: std::process::id(), nsfs: device_of(CWD, "/proc/self/ns/net") }
     }
-    found
-}
 
-/// A namespace that was opened by its mount shows as the path of that mount, and as `/` once that is unmounted; only its
-/// device tells.
-fn netns_at(open: &Descriptor<'_>, nsfs: Option<Device>) -> Option<Inode> {
-    let by_mount = || open.target.starts_with('/') && nsfs.is_some() && device_of(open.folder, open.name) == nsfs;
-    let by_name = inode_in(open.target, "net");
-    by_name.or_else(|| by_mount().then(|| Handle::open(&open.path()).ok())?.map(|handle| handle.inode()))
+    /// Looks at every descriptor of a process, whose folder in `/proc` that is.
+    pub fn held_by(&self, pid: u32, folder: impl AsFd) -> Descriptors {
+        let mut found = Descriptors::default();
+        if pid == self.own {
+            return found;
+        }
+        let mut seen = BTreeSet::new();
+        let mut watches = 0;
+        each_descriptor(folder.as_fd(), |open| {
+            watches += u64::from(open.target == "anon_inode:inotify");
+            let path = || self.root.join(pid.to_string()).join("fd").join(open.name.to_string_lossy().as_ref());
+            if let Some(inode) = self.netns_at(open, path).filter(|inode| seen.insert(*inode)) {
+                found.netns.push(OpenNetns { inode, pid, path: path() });
+            }
+        });
+        if watches > 0
+            && let Ok(process) = statat(&folder, ".", AtFlags::empty())
+        {
+            found.inotify.insert(process.st_uid, watches);
+        }
+        found
+    }
+
+    /// A namespace that was opened by its mount shows as the path of that mount, and as `/` once that is unmounted; only
+    /// its device tells.
+    fn netns_at(&self, open: &Descriptor<'_>, path: impl Fn() -> PathBuf) -> Option<Inode> {
+        let by_mount =
+            || open.target.starts_with('/') && self.nsfs.is_some() && device_of(open.folder, open.name) == self.nsfs;
+        let by_name = inode_in(open.target, "net");
+        by_name.or_else(|| by_mount().then(|| Handle::open(&path()).ok())?.map(|handle| handle.inode()))
+    }
 }
 
 /// Major and minor number.
@@ -89,7 +99,9 @@ fn device_of(folder: BorrowedFd<'_>, name: impl Arg) -> Option<Device> {
 pub fn socket_holders(root: &Path, pids: impl Iterator<Item = u32>) -> BTreeMap<u64, u32> {
     let mut holders = BTreeMap::new();
     for pid in pids {
-        each_descriptor(root, pid, |open| {
+        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(folder) = openat(CWD, root.join(pid.to_string()), directory, Mode::empty()) else { continue };
+        each_descriptor(folder.as_fd(), |open| {
             if let Some(inode) = inode_in(open.target, "socket") {
                 holders.entry(inode).or_insert(pid);
             }
@@ -100,8 +112,7 @@ pub fn socket_holders(root: &Path, pids: impl Iterator<Item = u32>) -> BTreeMap<
 
 /// What a process has open.
 struct Descriptor<'a> {
-    /// `/proc/PID/fd`, where it is and open.
-    place: &'a Path,
+    /// `/proc/PID/fd`.
     folder: BorrowedFd<'a>,
     /// Its number.
     name: &'a CStr,
@@ -109,27 +120,24 @@ struct Descriptor<'a> {
     target: &'a str,
 }
 
-impl Descriptor<'_> {
-    fn path(&self) -> PathBuf {
-        self.place.join(self.name.to_string_lossy().as_ref())
-    }
-}
-
-fn each_descriptor(root: &Path, pid: u32, mut take: impl FnMut(&Descriptor<'_>)) {
-    let place = root.join(pid.to_string()).join("fd");
+/// `process` is its folder in `/proc`.
+fn each_descriptor(process: BorrowedFd<'_>, mut take: impl FnMut(&Descriptor<'_>)) {
     let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(folder) = openat(CWD, &place, directory, Mode::empty()) else { return };
+    let Ok(folder) = openat(process, "fd", directory, Mode::empty()) else { return };
     let folder = folder.as_fd();
     let (mut names, mut target) = ([MaybeUninit::uninit(); 4096], Vec::new());
     let mut entries = RawDir::new(folder, &mut names);
     while let Some(Ok(entry)) = entries.next() {
         let name = entry.file_name();
+        if name.to_bytes().starts_with(b".") {
+            continue; // the folder itself and the one above
+        }
         let Ok(found) = readlinkat(folder, name, target) else {
             target = Vec::new();
             continue;
         };
         if let Ok(target) = found.to_str() {
-            take(&Descriptor { place: &place, folder, name, target });
+            take(&Descriptor { folder, name, target });
         }
         target = found.into_bytes();
     }

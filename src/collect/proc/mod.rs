@@ -1,13 +1,12 @@
 //! What `/proc` alone tells: processes, their namespaces and containers, and who else holds a netns.
 
-mod ask_each;
 pub mod cgroup;
 mod descriptors;
 mod kernel;
 mod mounts;
 mod process;
 
-pub use descriptors::{Descriptors, OpenNetns, descriptors, socket_holders};
+pub use descriptors::{Descriptors, OpenNetns, socket_holders};
 pub use kernel::kernel;
 pub use mounts::{NetnsMount, mounted_netns};
 pub use process::{Process, Walk, walk};

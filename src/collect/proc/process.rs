@@ -1,16 +1,18 @@
 //! One walk over the processes.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
 
-use super::ask_each::ask_each;
 use super::cgroup::{self, Container};
+use super::descriptors::{Descriptors, Look};
+use crate::collect::ask_each::ask_each;
+use crate::collect::contents::contents;
 use crate::model::netns::Inode;
 
 /// A process in user space, as the host numbers it.
@@ -33,6 +35,10 @@ pub struct Process {
 #[derive(Debug, Default)]
 pub struct Walk {
     pub processes: BTreeMap<u32, Process>,
+    /// What they have open.
+    pub open: Descriptors,
+    /// That of podnet itself.
+    pub own_mount_ns: Option<u64>,
     /// Processes whose namespaces may not be looked at.
     pub hidden: usize,
     /// When the machine was started.
@@ -56,10 +62,16 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 pub fn walk(root: &Path) -> io::Result<Walk> {
     let names = fs::read_dir(root)?.flatten();
     let pids: Vec<u32> = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    let found = ask_each(&pids, |pid| read(root, pid));
-    let processes: BTreeMap<u32, Process> = found.into_iter().flatten().map(|process| (process.pid, process)).collect();
-    let hidden = processes.values().filter(|process| process.netns.is_none()).count();
-    Ok(Walk { processes, hidden, booted_at: booted_at(root) })
+    let look = Look::new(root);
+    let own_mount_ns = fs::read_link(root.join("self/ns/mnt")).ok().and_then(|link| inode_in(link.to_str()?, "mnt"));
+    let mut walk = Walk { booted_at: booted_at(root), own_mount_ns, ..Walk::default() };
+    for (process, open) in ask_each(&pids, |pid| read(&look, *pid)).into_iter().flatten() {
+        walk.hidden += usize::from(process.netns.is_none());
+        walk.processes.insert(process.pid, process);
+        walk.open.add(open);
+    }
+    walk.open.netns.sort_by_key(|open| open.pid);
+    Ok(walk)
 }
 
 /// `btime` of `/proc/stat`.
@@ -70,9 +82,9 @@ fn booted_at(root: &Path) -> Option<Timestamp> {
 }
 
 /// Through one descriptor of its folder: what is read is of one process, though the number come to mean another.
-fn read(root: &Path, pid: u32) -> Option<Process> {
+fn read(look: &Look<'_>, pid: u32) -> Option<(Process, Descriptors)> {
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = openat(CWD, root.join(pid.to_string()), directory, Mode::empty()).ok()?;
+    let folder = openat(CWD, look.root.join(pid.to_string()), directory, Mode::empty()).ok()?;
     let stat = contents(&folder, "stat").ok()?;
     let (name, parent, started) = parse_stat(&String::from_utf8_lossy(&stat))?;
     let netns = match namespace(&folder, "net") {
@@ -81,7 +93,9 @@ fn read(root: &Path, pid: u32) -> Option<Process> {
         Err(_) => return None, // it ended meanwhile
     };
     let cgroups = contents(&folder, "cgroup").unwrap_or_default();
-    Some(Process {
+    // Whose namespaces may not be looked at, his descriptors may not, either (ptrace(2), PTRACE_MODE_READ_FSCREDS).
+    let open = netns.map(|_| look.held_by(pid, &folder)).unwrap_or_default();
+    let process = Process {
         pid,
         parent,
         name,
@@ -89,24 +103,8 @@ fn read(root: &Path, pid: u32) -> Option<Process> {
         netns,
         mount_ns: namespace(&folder, "mnt").ok(),
         container: cgroup::container(&String::from_utf8_lossy(&cgroups)),
-    })
-}
-
-/// A file that the kernel writes in one piece (`single_open`): a read that leaves room has it whole. Half the calls of
-/// `fs::read`, which asks for a size first and for the end last.
-fn contents(folder: &OwnedFd, name: &str) -> io::Result<Vec<u8>> {
-    let mut file = File::from(openat(folder, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?);
-    let mut bytes = vec![0; 1024];
-    let mut length = 0;
-    while let Some(room) = bytes.get_mut(length..).filter(|room| !room.is_empty()) {
-        length += file.read(room)?;
-        if length < bytes.len() {
-            break;
-        }
-        bytes.resize(2 * length, 0);
-    }
-    bytes.truncate(length);
-    Ok(bytes)
+    };
+    Some((process, open))
 }
 
 /// `PID (comm) state ppid … flags … starttime`; comm may hold spaces and parentheses, so the last `)` ends it.

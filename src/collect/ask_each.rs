@@ -1,23 +1,27 @@
-//! The same question to every process, on a few threads: most of its time is the kernel's.
+//! The same question of many things, on a few threads: most of its time is the kernel's.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// So many processes are asked for faster than a thread starts.
+use crate::netns;
+
+/// So many are asked of faster than a thread starts.
 const A_SHARE: usize = 32;
 
 const MOST_THREADS: usize = 8;
 
-/// What `question` finds of each of `pids`, in no order.
-pub fn ask_each<T: Send>(pids: &[u32], question: impl Fn(u32) -> T + Sync) -> Vec<T> {
-    let threads =
-        std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS).min(pids.len() / A_SHARE);
+/// What `question` finds of each of `things`, in no order.
+pub fn ask_each<Thing: Sync, T: Send>(things: &[Thing], question: impl Fn(&Thing) -> T + Sync) -> Vec<T> {
+    let threads = match things.len() / A_SHARE {
+        0 | 1 => 1, // and the cores need not be counted, which takes the kernel longer
+        shares => netns::cores().min(MOST_THREADS).min(shares),
+    };
     let next = AtomicUsize::new(0);
-    let answers = Mutex::new(Vec::with_capacity(pids.len()));
+    let answers = Mutex::new(Vec::with_capacity(things.len()));
     let ask = || {
-        let share = || pids.chunks(A_SHARE).nth(next.fetch_add(1, Ordering::Relaxed));
+        let share = || things.chunks(A_SHARE).nth(next.fetch_add(1, Ordering::Relaxed));
         while let Some(share) = share() {
-            let found: Vec<T> = share.iter().map(|pid| question(*pid)).collect();
+            let found: Vec<T> = share.iter().map(&question).collect();
             answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(found);
         }
     };
@@ -39,7 +43,7 @@ mod tests {
     fn asks_each_once_whatever_the_number() {
         for count in [0, 1, 31, 32, 33, 1000] {
             let pids: Vec<u32> = (0..count).collect();
-            let mut answers = ask_each(&pids, |pid| pid);
+            let mut answers = ask_each(&pids, |pid| *pid);
             answers.sort_unstable();
             assert_eq!(answers, pids);
         }

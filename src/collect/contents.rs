@@ -1,0 +1,24 @@
+//! Small files that the kernel writes.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::path::Arg;
+
+/// A file that the kernel writes in one piece (`single_open`, sysctls): a read that leaves room has it whole. Half the
+/// calls of `fs::read`, which asks for a size first and for the end last.
+pub fn contents(folder: impl AsFd, name: impl Arg) -> io::Result<Vec<u8>> {
+    let file = openat(folder, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut bytes = vec![0; 1024];
+    let mut length = 0;
+    while let Some(room) = bytes.get_mut(length..).filter(|room| !room.is_empty()) {
+        length += rustix::io::read(&file, room)?;
+        if length < bytes.len() {
+            break;
+        }
+        bytes.resize(2 * length, 0);
+    }
+    bytes.truncate(length);
+    Ok(bytes)
+}
