@@ -1,9 +1,10 @@
 //! All rules there are.
 
 use super::cilium::{agent, drops, endpoint, map, program, state};
+use super::cni::{attachment, network, runtime, several};
 use super::rule::Rule;
 use super::{
-    address, bridge, cni, default_route, dns, firewall, host_route, ipam, kube, limit, link, mtu, neighbour, netns,
+    address, bridge, default_route, dns, firewall, host_route, ipam, kube, limit, link, mtu, neighbour, netns,
     offload, overlap, peer, policy_rule, socket, sysctl, uplink,
 };
 
@@ -71,20 +72,26 @@ pub static RULES: &[&Rule] = &[
     &netns::JOINED_A_DEAD_ONE,
     &netns::SANDBOX_GONE,
     &netns::TWO_SANDBOXES,
-    &cni::ADDRESS_LOST,
-    &cni::ADDRESS_ADDED,
-    &cni::ROUTE_LOST,
-    &cni::MTU_CHANGED,
-    &cni::MAC_CHANGED,
-    &cni::OTHER_HOST_END,
-    &cni::CONFIGURATION_DAMAGED,
-    &cni::NO_CONFIGURATION,
-    &cni::PLUGIN_MISSING,
-    &cni::SHADOWED,
-    &cni::WRONG_ORDER,
-    &cni::CACHE_DAMAGED,
-    &cni::STALE_ATTACHMENT,
-    &cni::NOT_ON_RECORD,
+    &attachment::ADDRESS_LOST,
+    &attachment::ADDRESS_ADDED,
+    &attachment::ROUTE_LOST,
+    &attachment::MTU_CHANGED,
+    &attachment::MAC_CHANGED,
+    &attachment::OTHER_HOST_END,
+    &network::VERSION_UNKNOWN,
+    &network::NO_VERSION,
+    &network::CONFIGURATION_DAMAGED,
+    &network::NO_CONFIGURATION,
+    &network::PLUGIN_MISSING,
+    &network::SHADOWED,
+    &network::WRONG_ORDER,
+    &several::TWO_DEFAULT_NETWORKS,
+    &several::TWO_DEFAULT_ROUTES,
+    &several::MULTUS_WITHOUT_DEFAULT,
+    &attachment::CACHE_DAMAGED,
+    &attachment::STALE_ATTACHMENT,
+    &attachment::NOT_ON_RECORD,
+    &runtime::NOT_READY,
     &ipam::LEAKED,
     &ipam::NOT_HELD,
     &ipam::HELD_BY_ANOTHER,

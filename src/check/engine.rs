@@ -134,6 +134,11 @@ impl<'r> Running<'r, '_> {
             Need::Networks => {
                 self.facts.node.networks.is_none().then(|| "the CNI configurations were not read".to_owned())
             }
+            Need::NetworkStatus => {
+                let none = self.facts.node.network_status.is_empty();
+                let why = || self.facts.silent("cri").unwrap_or_else(|| "the CRI told no NetworkReady".to_owned());
+                none.then(why)
+            }
             Need::Runtimes => self.facts.no_runtime(),
             Need::Names => self.facts.node.names.is_empty().then(|| "no resolv.conf of a pod was read".to_owned()),
             Need::Firewall => match host() {

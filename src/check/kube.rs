@@ -207,7 +207,7 @@ pub static NODE_NOT_READY: Rule = Rule {
     confirm: "kubectl describe node: its conditions",
     fix: "podnet status tells which part is missing",
     needs: &[Need::Kubernetes],
-    follows: &["PN-CNI-010", "PN-CNI-011", "PN-CNI-012"],
+    follows: &["PN-CNI-007", "PN-CNI-010", "PN-CNI-011", "PN-CNI-012", "PN-CNI-017", "PN-CNI-021"],
     run: Run::Host(node_not_ready),
 };
 

@@ -105,6 +105,8 @@ pub enum Need {
     Attachments,
     /// The CNI configurations.
     Networks,
+    /// What runtimes say, over the CRI, of their own network.
+    NetworkStatus,
     /// A runtime that answered: without that no container is known to be gone.
     Runtimes,
     /// resolv.conf and hosts, as processes see them.

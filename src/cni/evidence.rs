@@ -13,6 +13,7 @@ use super::config_dir::{File, Pick, Standing, look, readers};
 use super::netconf::{Network, Plugin};
 use super::result::AddResult;
 use crate::collect::kernel::problem::chain;
+use crate::model::address::Family;
 use crate::model::address_store::AddressRange;
 use crate::model::attachment::{AttachedAddress, AttachedInterface, AttachedRoute, Attachment};
 use crate::model::network::{self, NetworkFile, NetworkReader};
@@ -195,13 +196,26 @@ fn network_file(file: &File) -> NetworkFile {
     NetworkFile {
         path: file.path.to_string_lossy().into_owned(),
         network: network.map(|network| network.name.clone()),
+        versions: match &file.network {
+            Ok(network) => network.stated.clone(),
+            Err(invalid) => invalid.versions().unwrap_or_default(),
+        },
         plugins: plugins().map(|plugin| plugin.kind.clone()).collect(),
         missing: file.missing.clone(),
         not_executable: file.not_executable.clone(),
         ranges: network.map(ranges).unwrap_or_default(),
+        default_routes: default_routes(plugins()),
+        default_network: plugins().find_map(Plugin::default_network).map(str::to_owned),
         ipam: plugins().find_map(|plugin| plugin.ipam()).map(str::to_owned),
         standing,
         because_of: because_of.map(|path| path.to_string_lossy().into_owned()),
         problem: file.network.as_ref().err().map(|invalid| chain(invalid)),
     }
+}
+
+fn default_routes<'a>(plugins: impl Iterator<Item = &'a Plugin>) -> Vec<Family> {
+    let mut families: Vec<Family> = plugins.flat_map(Plugin::default_routes).collect();
+    families.sort_unstable();
+    families.dedup();
+    families
 }

@@ -19,7 +19,6 @@ use crate::model::node::{Names, Node};
 use crate::model::snapshot::Inhabitants;
 use crate::model::socket::{Socket, SocketProcess};
 use crate::model::source::{Asked, Status};
-use crate::model::workload::Workload;
 use crate::netns::Handle;
 
 /// A node as it was read, and the open namespaces to read more of it.
@@ -45,13 +44,11 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
         Ok((walk, found, start.elapsed()))
     });
     let agent = async { if options.agent { Some(cilium::ask(options).await) } else { None } };
-    let (walked, told, agent, in_kube) = tokio::join!(
-        walking,
-        runtime::ask_all(options),
-        agent,
-        kube::ask(options, async { kubelet.await.ok().flatten() })
-    );
-    let (mut sources, answers): (Vec<Asked>, Vec<Vec<Workload>>) = told.into_iter().unzip();
+    let runtimes = runtime::ask_all(options, depth >= Depth::Judgeable);
+    let in_kube = kube::ask(options, async { kubelet.await.ok().flatten() });
+    let (walked, told, agent, in_kube) = tokio::join!(walking, runtimes, agent, in_kube);
+    let (mut sources, mut answers): (Vec<Asked>, Vec<runtime::Told>) = told.into_iter().unzip();
+    let network_status = answers.iter_mut().filter_map(|told| told.network.take()).collect();
     let (walk, found, elapsed) = match walked.map_err(io::Error::other).flatten() {
         Ok((walk, found, elapsed)) => (Ok(walk), found, elapsed),
         Err(error) => (Err(error), Vec::new(), start.elapsed()),
@@ -62,7 +59,7 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
     let (kube, kubernetes) = in_kube.flatten().unzip();
     let mut walk = walk.unwrap_or_default();
     let inotify = std::mem::take(&mut walk.open.inotify);
-    let mut workloads = runtime::merge(answers.into_iter().flatten());
+    let mut workloads = runtime::merge(answers.into_iter().flat_map(|told| told.workloads));
     join::join(&mut workloads, &walk, &found);
     let mut node = Node {
         hostname: hostname(),
@@ -74,6 +71,7 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
             .map(|each| NetnsState { netns: each.netns.clone(), ..NetnsState::default() })
             .collect(),
         kernel: Some(proc::kernel(&options.proc_root)),
+        network_status,
         kubernetes,
         sources,
         host: (depth >= Depth::Judgeable).then(|| host::read(&options.proc_root, inotify)),

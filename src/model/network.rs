@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::address::Family;
 use super::address_store::AddressRange;
 
 /// One that reads a directory of configurations.
@@ -38,6 +39,9 @@ pub struct NetworkFile {
     /// Absent where the file is damaged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
+    /// Versions of the CNI spec that it names, as they are written: `cniVersion`, and those of `cniVersions`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<String>,
     /// Types of its plugins, in their order.
     pub plugins: Vec<String>,
     /// Those of them, and of their address plugins, that are in none of the directories.
@@ -50,6 +54,12 @@ pub struct NetworkFile {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<AddressRange>,
     pub standing: Standing,
+    /// The families that pods get a default route for by it, as far as it says so itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub default_routes: Vec<Family>,
+    /// The file of the network that it hands each pod on to (Multus), as it is told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_network: Option<String>,
     /// The type of the address plugin that they name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipam: Option<String>,
@@ -80,4 +90,16 @@ pub enum Standing {
     Blocks,
     /// Never looked at, because of another.
     Blocked,
+}
+
+/// What a runtime says, over the CRI, of whether it can give pods a network: the condition that the kubelet goes by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkStatus {
+    pub runtime: String,
+    pub ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }

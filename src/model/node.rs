@@ -14,7 +14,7 @@ use super::host::Host;
 use super::kernel::Kernel;
 use super::kube::Kubernetes;
 use super::netns::{Inode, NetnsState};
-use super::network::NetworkReader;
+use super::network::{NetworkReader, NetworkStatus};
 use super::peer::{Peers, Verdict};
 use super::source::Asked;
 use super::workload::Workload;
@@ -35,6 +35,9 @@ pub struct Node {
     /// The networks that runtimes put pods in; absent where they were not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub networks: Option<Vec<NetworkReader>>,
+    /// What runtimes say of their own network, where they were asked and answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub network_status: Vec<NetworkStatus>,
     /// The Cilium agent, where it was asked and answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<Agent>,

@@ -14,6 +14,7 @@ mod cilium;
 mod docker;
 mod elsewhere;
 mod kube;
+mod networks;
 mod node;
 mod promises;
 mod release;

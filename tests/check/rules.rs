@@ -22,7 +22,7 @@ pub const ELSEWHERE: &[&str] = &[
 
 /// Every case, of what the kernel shows and of what was promised.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(crate::promises::CASES)
+    CASES.iter().chain(crate::promises::CASES).chain(crate::networks::CASES)
 }
 
 cases! {

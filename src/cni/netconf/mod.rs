@@ -52,3 +52,14 @@ pub enum Invalid {
     #[error("the file {path} beside it is refused")]
     Sibling { path: PathBuf, source: Box<Invalid> },
 }
+
+impl Invalid {
+    /// The versions that it asks for, where only they are what is wrong with it.
+    pub fn versions(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Version(unknown) => Some(vec![unknown.text.clone()]),
+            Self::TooNew { stated } => Some(stated.clone()),
+            _ => None,
+        }
+    }
+}

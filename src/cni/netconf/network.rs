@@ -13,6 +13,8 @@ pub struct Network {
     pub name: String,
     /// The highest that both it and podnet support.
     pub version: SpecVersion,
+    /// Those that it names, as they are written; none where it leaves that open.
+    pub stated: Vec<String>,
     pub disable_check: bool,
     pub disable_gc: bool,
     pub load_only_inlined_plugins: bool,
@@ -75,6 +77,7 @@ impl Network {
         Ok(Self {
             name: name(&object)?,
             version: select_version(&object)?,
+            stated: stated(&object)?,
             disable_check: boolean(&object, "disableCheck")?.unwrap_or(false),
             disable_gc: boolean(&object, "disableGC")?.unwrap_or(false),
             load_only_inlined_plugins,
@@ -84,7 +87,8 @@ impl Network {
     }
 
     fn from_single(object: Map<String, Value>) -> Result<Self, Invalid> {
-        let (name, version) = (name(&object)?, SpecVersion::stated(text(&object, "cniVersion")?.as_deref())?);
+        let single = text(&object, "cniVersion")?;
+        let (name, version) = (name(&object)?, SpecVersion::stated(single.as_deref())?);
         kind(&object)?.ok_or(Invalid::Neither)?;
         let list = json!({ "name": name, "cniVersion": version, "plugins": [object] });
         let bytes = serde_json::to_vec(&list).map_err(Invalid::Json)?;
@@ -92,6 +96,7 @@ impl Network {
         Ok(Self {
             name,
             version,
+            stated: single.into_iter().collect(),
             disable_check: false,
             disable_gc: false,
             load_only_inlined_plugins: false,
@@ -162,15 +167,22 @@ pub(super) fn name(object: &Map<String, Value>) -> Result<String, Invalid> {
     }
 }
 
-/// The highest of `cniVersion` and `cniVersions` that podnet knows.
-fn select_version(object: &Map<String, Value>) -> Result<SpecVersion, Invalid> {
-    let single = text(object, "cniVersion")?;
+/// `cniVersion` and `cniVersions`.
+fn stated(object: &Map<String, Value>) -> Result<Vec<String>, Invalid> {
     let listed: Vec<String> = match object.get("cniVersions") {
-        None | Some(Value::Null) => return Ok(SpecVersion::stated(single.as_deref())?),
+        None | Some(Value::Null) => Vec::new(),
         Some(value) => serde_json::from_value(value.clone())
             .map_err(|_| Invalid::Key { key: "cniVersions".to_owned(), expected: "a list of versions" })?,
     };
-    let stated: Vec<String> = single.into_iter().chain(listed).collect();
+    Ok(text(object, "cniVersion")?.into_iter().chain(listed).collect())
+}
+
+/// The highest of those that podnet knows.
+fn select_version(object: &Map<String, Value>) -> Result<SpecVersion, Invalid> {
+    let stated = stated(object)?;
+    if object.get("cniVersions").is_none_or(Value::is_null) {
+        return Ok(SpecVersion::stated(stated.first().map(String::as_str))?);
+    }
     let usable = stated.iter().filter(|text| !version::is_later(text)).map(|text| text.parse());
     match usable.collect::<Result<Vec<SpecVersion>, _>>()?.into_iter().max() {
         Some(version) => Ok(version),

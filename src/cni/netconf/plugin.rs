@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::Invalid;
+use crate::model::address::Family;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plugin {
@@ -34,6 +35,26 @@ impl Plugin {
     /// The address plugin that it delegates to.
     pub fn ipam(&self) -> Option<&str> {
         self.object.get("ipam")?.get("type")?.as_str().filter(|kind| !kind.is_empty())
+    }
+
+    /// The families that it gives a default route for, by its own words: `isDefaultGateway`, or one among the routes of
+    /// its address plugin; and of those that always give one, whatever they are told.
+    pub fn default_routes(&self) -> Vec<Family> {
+        const ALWAYS: [&str; 4] = ["cilium-cni", "calico", "flannel", "podnet"];
+        let ipam = self.object.get("ipam");
+        let routes = ipam.and_then(|ipam| ipam.get("routes")).and_then(Value::as_array);
+        let destinations = routes.into_iter().flatten().filter_map(|route| route.get("dst")?.as_str());
+        let is_gateway = self.object.get("isDefaultGateway") == Some(&Value::Bool(true));
+        let implied = ALWAYS.contains(&self.kind.as_str()) || is_gateway;
+        let stated: Vec<&str> = destinations.collect();
+        let all = [(Family::Ipv4, implied || stated.contains(&"0.0.0.0/0")), (Family::Ipv6, stated.contains(&"::/0"))];
+        all.into_iter().filter(|(_, gives)| *gives).map(|(family, _)| family).collect()
+    }
+
+    /// The file of the network that Multus hands each pod on to first, where it is told one by its path.
+    pub fn default_network(&self) -> Option<&str> {
+        let is_multus = matches!(self.kind.as_str(), "multus" | "multus-shim");
+        self.object.get("clusterNetwork")?.as_str().filter(|path| is_multus && path.starts_with('/'))
     }
 }
 

@@ -90,7 +90,7 @@ pub async fn ask(socket: PathBuf) -> Result<Told, Error> {
         };
         workloads.extend(containers.containers.into_iter().map(convert));
     }
-    Ok(Told { version: Some(version.text), workloads })
+    Ok(Told { version: Some(version.text), workloads, ..Told::default() })
 }
 
 fn convert(container: Container, task: Option<&Task>, namespace: &str, version: &str) -> Workload {

@@ -9,12 +9,14 @@ use serde_json::Value;
 
 use super::grpc::{Client, Nothing};
 use super::{Error, Told};
+use crate::model::network::NetworkStatus;
 use crate::model::workload::{Pod, Role, State, Workload};
 
 const VERSION: &str = "/runtime.v1.RuntimeService/Version";
 const LIST_SANDBOXES: &str = "/runtime.v1.RuntimeService/ListPodSandbox";
 const LIST_CONTAINERS: &str = "/runtime.v1.RuntimeService/ListContainers";
 const SANDBOX_STATUS: &str = "/runtime.v1.RuntimeService/PodSandboxStatus";
+const STATUS: &str = "/runtime.v1.RuntimeService/Status";
 const CONTAINER_STATUS: &str = "/runtime.v1.RuntimeService/ContainerStatus";
 
 #[derive(Clone, PartialEq, Message)]
@@ -118,8 +120,33 @@ struct SandboxStatusAnswer {
     info: HashMap<String, String>,
 }
 
-/// Version, sandboxes and containers of one socket.
-pub async fn ask(socket: PathBuf) -> Result<Told, Error> {
+#[derive(Clone, PartialEq, Message)]
+struct StatusAnswer {
+    #[prost(message, optional, tag = "1")]
+    status: Option<RuntimeStatus>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RuntimeStatus {
+    #[prost(message, repeated, tag = "1")]
+    conditions: Vec<Condition>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Condition {
+    #[prost(string, tag = "1")]
+    kind: String,
+    #[prost(bool, tag = "2")]
+    status: bool,
+    #[prost(string, tag = "3")]
+    reason: String,
+    #[prost(string, tag = "4")]
+    message: String,
+}
+
+/// Version, sandboxes and containers of one socket; and its word on its network, where that is `judged`: the runtime may
+/// ask its plugins first.
+pub async fn ask(socket: PathBuf, judged: bool) -> Result<Told, Error> {
     let client = Client::connect(&socket, "the CRI").await?;
     let version: VersionAnswer = client.call(VERSION, Nothing {}, None).await?;
     let sandboxes: Sandboxes = client.call(LIST_SANDBOXES, Nothing {}, None).await?;
@@ -129,7 +156,22 @@ pub async fn ask(socket: PathBuf) -> Result<Told, Error> {
     let pods: HashMap<&str, &Sandbox> = sandboxes.items.iter().map(|sandbox| (sandbox.id.as_str(), sandbox)).collect();
     let container = |container| runtime.container(container, &pods);
     workloads.extend(containers.containers.iter().map(container));
-    Ok(Told { version: Some(format!("{} {}", runtime.name, runtime.version)), workloads })
+    let network = if judged { network_status(&client, &runtime.name).await } else { None };
+    Ok(Told { version: Some(format!("{} {}", runtime.name, runtime.version)), workloads, network })
+}
+
+/// The kubelet takes the node for unready by it. One that tells none is not known to be unready.
+async fn network_status(client: &Client, runtime: &str) -> Option<NetworkStatus> {
+    let answer: StatusAnswer = client.call(STATUS, Nothing {}, None).await.ok()?;
+    let conditions = answer.status?.conditions;
+    let condition = conditions.into_iter().find(|condition| condition.kind == "NetworkReady")?;
+    let text = |text: String| Some(text).filter(|text| !text.is_empty());
+    Some(NetworkStatus {
+        runtime: runtime.to_owned(),
+        ready: condition.status,
+        reason: text(condition.reason),
+        message: text(condition.message),
+    })
 }
 
 struct Runtime {

@@ -87,7 +87,7 @@ pub async fn ask(runtime: &'static str, socket: PathBuf) -> Result<Told, Error> 
     let list = client.list_containers(Some(options)).await;
     let list = list.map_err(|source| Error::Protocol { socket, runtime, source: Box::new(source) })?;
     let workloads = list.into_iter().map(|summary| from_summary(runtime, version.clone(), summary)).collect();
-    Ok(Told { version, workloads })
+    Ok(Told { version, workloads, ..Told::default() })
 }
 
 /// What only `inspect` tells of one container.

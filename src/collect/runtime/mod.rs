@@ -24,14 +24,17 @@ pub use merge::merge;
 use super::kernel::problem::chain;
 use super::log;
 use super::options::{Options, Runtimes};
+use crate::model::network::NetworkStatus;
 use crate::model::source::{Answer, Asked, Status};
 use crate::model::workload::{Role, Workload};
 
 /// What a runtime told: its version and its workloads.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Told {
     pub version: Option<String>,
     pub workloads: Vec<Workload>,
+    /// Over the CRI, where it was asked.
+    pub network: Option<NetworkStatus>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -44,10 +47,11 @@ pub enum Error {
     Timeout { socket: PathBuf, timeout: Duration },
 }
 
-type Question<'a> = Pin<Box<dyn Future<Output = (Asked, Vec<Workload>)> + 'a>>;
+type Question<'a> = Pin<Box<dyn Future<Output = (Asked, Told)> + 'a>>;
 
-/// Asks every runtime that `options` names; one line under «sources» for each, with its workloads.
-pub async fn ask_all(options: &Options) -> Vec<(Asked, Vec<Workload>)> {
+/// Asks every runtime that `options` names; one line under «sources» for each, with its workloads, and what it says of
+/// its network where that is `judged`.
+pub async fn ask_all(options: &Options, judged: bool) -> Vec<(Asked, Told)> {
     if options.runtimes == Runtimes::None {
         return Vec::new();
     }
@@ -70,7 +74,7 @@ pub async fn ask_all(options: &Options) -> Vec<(Asked, Vec<Workload>)> {
         }
         questions.push(Box::pin(podman_storage()));
     }
-    questions.extend(container_interfaces(options));
+    questions.extend(container_interfaces(options, judged));
     join_all(questions).await
 }
 
@@ -83,7 +87,7 @@ fn wanted(options: &Options, name: &str) -> bool {
 }
 
 /// containerd's own API and the CRI, on the sockets where each may be.
-fn container_interfaces(options: &Options) -> Vec<Question<'_>> {
+fn container_interfaces(options: &Options, judged: bool) -> Vec<Question<'_>> {
     let mut questions: Vec<Question<'_>> = Vec::new();
     let native = sockets::containerd(options);
     if wanted(options, "containerd") {
@@ -97,7 +101,7 @@ fn container_interfaces(options: &Options) -> Vec<Question<'_>> {
     let interfaces = sockets::cri(options);
     if wanted(options, "containerd") || wanted(options, "cri-o") {
         for socket in &interfaces {
-            questions.push(Box::pin(timed("cri", options, socket.clone(), cri::ask(socket.clone()))));
+            questions.push(Box::pin(timed("cri", options, socket.clone(), cri::ask(socket.clone(), judged))));
         }
     }
     if wanted(options, "cri-o") && interfaces.iter().all(|socket| native.contains(socket)) {
@@ -107,16 +111,16 @@ fn container_interfaces(options: &Options) -> Vec<Question<'_>> {
 }
 
 /// It has no daemon: its storage knows the containers, whether its service runs or not.
-async fn podman_storage() -> (Asked, Vec<Workload>) {
+async fn podman_storage() -> (Asked, Told) {
     outcome(podman::STORAGE, Instant::now(), podman::from_state_files())
 }
 
-async fn distant(host: String) -> (Asked, Vec<Workload>) {
+async fn distant(host: String) -> (Asked, Told) {
     let why = format!("{host} is no unix socket: only this machine's containers can be shown");
     outcome("DOCKER_HOST", Instant::now(), Answer::Failed(why))
 }
 
-async fn absent(name: &str, tried: &[&str]) -> (Asked, Vec<Workload>) {
+async fn absent(name: &str, tried: &[&str]) -> (Asked, Told) {
     let places = match tried {
         [first, _, _, ..] => format!("{first} or {} other usual places", tried.len() - 1),
         few => few.join(" or "),
@@ -129,7 +133,7 @@ async fn timed(
     options: &Options,
     socket: PathBuf,
     question: impl Future<Output = Result<Told, Error>>,
-) -> (Asked, Vec<Workload>) {
+) -> (Asked, Told) {
     let start = Instant::now();
     tracing::debug!(source = name, socket = socket.to_string_lossy().as_ref(), "asked");
     let answer = match tokio::time::timeout(options.timeout, question).await {
@@ -154,17 +158,17 @@ fn explain(error: &Error) -> String {
     format!("{}{hint}", chain(error))
 }
 
-fn outcome(name: &str, start: Instant, answer: Answer<Told>) -> (Asked, Vec<Workload>) {
-    let (status, detail, workloads) = match answer {
+fn outcome(name: &str, start: Instant, answer: Answer<Told>) -> (Asked, Told) {
+    let (status, detail, told) = match answer {
         Answer::Present(told) => {
-            let version = told.version.map(|version| format!("{version}, ")).unwrap_or_default();
-            (Status::Present, format!("{version}{} containers", told.workloads.len()), told.workloads)
+            let version = told.version.as_ref().map(|version| format!("{version}, ")).unwrap_or_default();
+            (Status::Present, format!("{version}{} containers", told.workloads.len()), told)
         }
-        Answer::Absent(why) => (Status::Absent, why, Vec::new()),
-        Answer::Failed(why) => (Status::Failed, why, Vec::new()),
+        Answer::Absent(why) => (Status::Absent, why, Told::default()),
+        Answer::Failed(why) => (Status::Failed, why, Told::default()),
     };
     let elapsed_ms = start.elapsed().as_secs_f64() * 1000.0;
-    (log::told(Asked { name: name.to_owned(), status, detail: Some(detail), elapsed_ms }), workloads)
+    (log::told(Asked { name: name.to_owned(), status, detail: Some(detail), elapsed_ms }), told)
 }
 
 /// Asks the one more question that `inspect` has about one workload: times, ports, paths, PID. An answer that does not

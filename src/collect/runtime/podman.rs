@@ -67,7 +67,7 @@ pub fn from_state_files() -> Answer<Told> {
         }
     }
     if found {
-        Answer::Present(Told { version: None, workloads })
+        Answer::Present(Told { workloads, ..Told::default() })
     } else {
         Answer::Absent(format!("no containers in {}", storage.display()))
     }

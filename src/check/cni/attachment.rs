@@ -1,16 +1,15 @@
-//! PN-CNI: what CNI made of a pod beside what is there now, and whether the runtime can make the next one.
+//! PN-CNI: what CNI made of a pod, by its records, beside what is there now.
 
 use std::net::IpAddr;
 
-use super::facts::Facts;
-use super::hit::Hit;
-use super::link::shown;
-use super::paste::word;
-use super::pod::Pod;
-use super::rule::{Need, Rule, Run, Severity};
+use crate::check::facts::Facts;
+use crate::check::hit::Hit;
+use crate::check::link::shown;
+use crate::check::paste::word;
+use crate::check::pod::Pod;
+use crate::check::rule::{Need, Rule, Run, Severity};
 use crate::model::attachment::{AttachedInterface, Attachment};
 use crate::model::link::Link;
-use crate::model::network::{NetworkFile, NetworkReader, Standing};
 use crate::model::peer::Verdict;
 use crate::model::workload::{Role, State};
 
@@ -128,9 +127,9 @@ fn route_lost(pod: &Pod<'_>) -> Vec<Hit> {
     lost.map(|(attachment, route)| {
         let via = route.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
         let text = format!("{}{via}", route.destination.trunc());
-        let family = super::pod::family_of(&route.destination);
+        let family = crate::check::pod::family_of(&route.destination);
         Hit::new()
-            .saw(format!("routes in {}", pod.place()), super::route::routes(pod.state, family), "kernel")
+            .saw(format!("routes in {}", pod.place()), crate::check::route::routes(pod.state, family), "kernel")
             .saw("given by ADD", text.clone(), CACHE)
             .command(pod.inside(&format!("ip route add {text} dev {}", word(&attachment.ifname))))
     })
@@ -218,7 +217,7 @@ fn other_host_end(pod: &Pod<'_>) -> Vec<Hit> {
         let known =
             far.link.alternative_names.iter().chain([&far.link.name]).any(|name| names.contains(&name.as_str()));
         (proven && !names.is_empty() && !known).then(|| {
-            shown(pod, end.link).saw("its other end", super::link::far_named(far), "kernel").saw(
+            shown(pod, end.link).saw("its other end", crate::check::link::far_named(far), "kernel").saw(
                 "made by ADD on the host",
                 names.join(", "),
                 CACHE,
@@ -227,159 +226,6 @@ fn other_host_end(pod: &Pod<'_>) -> Vec<Hit> {
     };
     pod.attachments.iter().filter_map(hit).collect()
 }
-
-pub static CONFIGURATION_DAMAGED: Rule = Rule {
-    code: "PN-CNI-010",
-    severity: Severity::Error,
-    sentence: "A damaged CNI configuration keeps the runtime from having any network for new pods.",
-    meaning: "containerd reads the files in the order of their names and gives up at the first that it cannot read: pods \
-              stay ContainerCreating, with «cni plugin not initialized».",
-    origin: "a file was written by hand or half-way, or is of a version that this runtime does not know",
-    confirm: "podnet status names the file and what is wrong with it",
-    fix: "mend the file or move it out of the directory",
-    needs: &[Need::Networks],
-    follows: &[],
-    run: Run::Host(configuration_damaged),
-};
-
-fn configuration_damaged(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
-    let damaged = readers(facts).flat_map(|reader| &reader.files).filter(|file| file.standing == Standing::Blocks);
-    damaged
-        .map(|file| {
-            let away = format!("mv {0} {0}.damaged", word(&file.path));
-            Hit::new()
-                .saw(file.path.clone(), file.problem.clone().unwrap_or_default(), "CNI configuration")
-                .command(away)
-        })
-        .collect()
-}
-
-pub static NO_CONFIGURATION: Rule = Rule {
-    code: "PN-CNI-011",
-    severity: Severity::Error,
-    sentence: "The runtime finds no CNI configuration, so new pods get no network.",
-    meaning: "Pods that are there go on; each new one stays ContainerCreating.",
-    origin: "the CNI was never installed or was removed, its agent never became ready to write the file, or the runtime \
-             looks in another directory",
-    confirm: "ls the directory that podnet status names",
-    fix: "look why the CNI's own pods do not run (kubectl -n kube-system get pods), or correct the runtime's conf_dir",
-    needs: &[Need::Networks],
-    follows: &[],
-    run: Run::Host(no_configuration),
-};
-
-fn no_configuration(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
-    let empty = |reader: &&NetworkReader| {
-        let usable = reader.files.iter().any(|file| matches!(file.standing, Standing::Picked | Standing::Blocks));
-        reader.problem.is_none() && !usable
-    };
-    readers(facts)
-        .filter(empty)
-        .map(|reader| {
-            let files: Vec<&str> = reader.files.iter().map(|file| file.path.as_str()).collect();
-            let others = if reader.ignored.is_empty() { "nothing".to_owned() } else { reader.ignored.join(", ") };
-            let found = if files.is_empty() { others } else { format!("{}, none of them usable", files.join(", ")) };
-            let runtime = reader.runtime.as_deref().unwrap_or("the runtime");
-            Hit::new().saw(format!("{}, where {runtime} looks", reader.directory), found, "CNI configuration")
-        })
-        .collect()
-}
-
-pub static PLUGIN_MISSING: Rule = Rule {
-    code: "PN-CNI-012",
-    severity: Severity::Error,
-    sentence: "A CNI plugin that new pods need is not installed, or cannot be run.",
-    meaning: "ADD fails for every new pod with «failed to find plugin» or «permission denied», and DEL for every old one.",
-    origin: "an update removed it, the init container that copies it failed, or the runtime looks in another directory",
-    confirm: "ls -l the plugin in the directories that podnet status names",
-    fix: "install it there (containernetworking-plugins, or the CNI's own installer), with mode 0755",
-    needs: &[Need::Networks],
-    follows: &[],
-    run: Run::Host(plugin_missing),
-};
-
-fn plugin_missing(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
-    let hit = |reader: &NetworkReader| {
-        let file = reader.picked().filter(|file| !file.missing.is_empty() || !file.not_executable.is_empty())?;
-        let listed = |names: &[String]| (!names.is_empty()).then(|| names.join(", "));
-        Some(
-            Hit::new()
-                .saw(
-                    "network",
-                    format!("{} in {}", file.network.clone().unwrap_or_default(), file.path),
-                    "CNI configuration",
-                )
-                .saw_if("its plugins that are missing", listed(&file.missing), "CNI configuration")
-                .saw_if("without the right to be executed", listed(&file.not_executable), "CNI configuration")
-                .saw("looked for in", reader.plugin_directories.join(", "), "CNI configuration"),
-        )
-    };
-    readers(facts).filter_map(hit).collect()
-}
-
-pub static SHADOWED: Rule = Rule {
-    code: "PN-CNI-013",
-    severity: Severity::Info,
-    sentence: "Several CNI configurations lie here, and the first name in the alphabet wins.",
-    meaning: "Should that file go, or another one sort before it, new pods get another network than the old ones.",
-    origin: "an earlier CNI left its file, or two are installed",
-    confirm: "podnet status names the one that wins and those behind it",
-    fix: "remove the files of networks that are not used any more",
-    needs: &[Need::Networks],
-    follows: &["PN-CNI-010"],
-    run: Run::Host(shadowed),
-};
-
-fn shadowed(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
-    let hit = |reader: &NetworkReader| {
-        let picked = reader.picked()?;
-        // Podman puts its own beside, and never looks at the others.
-        let behind = reader.files.iter().filter(|file| file.standing == Standing::Shadowed && !is_podmans(file));
-        let behind: Vec<&str> = behind.map(|file| file.path.as_str()).collect();
-        (!behind.is_empty()).then(|| {
-            Hit::new().saw("in force", picked.path.clone(), "CNI configuration").saw(
-                "shadowed",
-                behind.join(", "),
-                "CNI configuration",
-            )
-        })
-    };
-    readers(facts).filter_map(hit).collect()
-}
-
-fn is_podmans(file: &NetworkFile) -> bool {
-    file.path.contains("podman") || file.path.contains("crio-loopback") || file.plugins == ["loopback"]
-}
-
-pub static WRONG_ORDER: Rule = Rule {
-    code: "PN-CNI-014",
-    severity: Severity::Error,
-    sentence: "The CNI chain begins with a plugin that only changes what another has made.",
-    meaning: "It gets no result to work on: ADD fails for every new pod.",
-    origin: "the plugins were written down in the wrong order, or the one that makes the interface was taken out",
-    confirm: "podnet status names the file; its first plugin must be the one that makes the interface",
-    fix: "put the plugin that makes the interface (bridge, ptp, cilium-cni, …) first",
-    needs: &[Need::Networks],
-    follows: &[],
-    run: Run::Host(wrong_order),
-};
-
-/// Those of the reference plugins that need a `prevResult`.
-const META: [&str; 6] = ["portmap", "bandwidth", "tuning", "firewall", "sbr", "vrf"];
-
-fn wrong_order(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
-    let picked = readers(facts).filter_map(|reader| reader.picked());
-    let wrong = picked.filter(|file| file.plugins.first().is_some_and(|first| META.contains(&first.as_str())));
-    wrong.map(|file| Hit::new().saw(file.path.clone(), file.plugins.join(" → "), "CNI configuration")).collect()
-}
-
-/// Of a machine that runs pods; elsewhere an empty directory is nobody's fault.
-fn readers<'a>(facts: &'a Facts<'a>) -> impl Iterator<Item = &'a NetworkReader> {
-    let by_runtime = facts.node.workloads.iter().any(|workload| workload.pod.is_some());
-    let runs_pods = by_runtime || facts.node.attachments.iter().flatten().any(|attachment| attachment.pod.is_some());
-    facts.node.networks.iter().flatten().filter(move |_| runs_pods)
-}
-
 pub static CACHE_DAMAGED: Rule = Rule {
     code: "PN-CNI-018",
     severity: Severity::Warning,
