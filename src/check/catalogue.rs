@@ -1,6 +1,6 @@
 //! All rules there are.
 
-use super::cilium::{agent, drops, endpoint, map, program, state};
+use super::cilium::{agent, drops, endpoint, ipam as agent_ipam, map, node, program, state};
 use super::cni::{attachment, network, runtime, several};
 use super::rule::Rule;
 use super::{
@@ -101,6 +101,9 @@ pub static RULES: &[&Rule] = &[
     &ipam::FILLING,
     &ipam::FULL,
     &ipam::STRANGER,
+    &agent_ipam::OUTSIDE_RANGES,
+    &agent_ipam::HELD_FOR_NOBODY,
+    &agent_ipam::NOT_ALLOCATED,
     &dns::UNREACHABLE,
     &dns::PARTLY_UNREACHABLE,
     &dns::NOBODY_LISTENS,
@@ -145,6 +148,15 @@ pub static RULES: &[&Rule] = &[
     &agent::OTHER_CIDR,
     &agent::NODES_UNREACHABLE,
     &state::PENDING_OPTIONS,
+    &agent_ipam::NOT_CILIUMS,
+    &node::OTHER_NODE_ADDRESS,
+    &node::OTHER_ROUTER,
+    &node::ROUTER_MISSING,
+    &node::NO_CILIUM_NODE,
+    &node::NO_ADDRESSES,
+    &node::NO_HEALTH_ENDPOINT,
+    &node::HEALTH_UNREACHABLE,
+    &node::OTHER_HEALTH_ADDRESS,
     &kube::OTHER_ADDRESS,
     &kube::NO_SANDBOX,
     &kube::POD_UNKNOWN,

@@ -210,7 +210,7 @@ fn other_cidr(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
         .collect()
 }
 
-fn ranges(agent: &Agent) -> impl Iterator<Item = ipnet::IpNet> {
+pub(super) fn ranges(agent: &Agent) -> impl Iterator<Item = ipnet::IpNet> {
     agent.families.iter().filter(|family| family.enabled).filter_map(|family| family.allocation_range)
 }
 

@@ -6,7 +6,9 @@
 pub mod agent;
 pub mod drops;
 pub mod endpoint;
+pub mod ipam;
 pub mod map;
+pub mod node;
 pub mod program;
 pub mod state;
 

@@ -75,9 +75,7 @@ fn configuration_damaged(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
         .filter(|file| !is_of_unknown_version(file))
         .map(|file| {
             let away = format!("mv {0} {0}.damaged", word(&file.path));
-            Hit::new()
-                .saw(file.path.clone(), file.problem.clone().unwrap_or_default(), CONFIGURATION)
-                .command(away)
+            Hit::new().saw(file.path.clone(), file.problem.clone().unwrap_or_default(), CONFIGURATION).command(away)
         })
         .collect()
 }
@@ -132,11 +130,7 @@ fn plugin_missing(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
         let listed = |names: &[String]| (!names.is_empty()).then(|| names.join(", "));
         Some(
             Hit::new()
-                .saw(
-                    "network",
-                    format!("{} in {}", file.network.clone().unwrap_or_default(), file.path),
-                    CONFIGURATION,
-                )
+                .saw("network", format!("{} in {}", file.network.clone().unwrap_or_default(), file.path), CONFIGURATION)
                 .saw_if("its plugins that are missing", listed(&file.missing), CONFIGURATION)
                 .saw_if("without the right to be executed", listed(&file.not_executable), CONFIGURATION)
                 .saw("looked for in", reader.plugin_directories.join(", "), CONFIGURATION),

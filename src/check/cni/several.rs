@@ -27,8 +27,7 @@ pub static TWO_DEFAULT_NETWORKS: Rule = Rule {
 fn two_default_networks(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
     let hit = |reader: &NetworkReader| {
         let given = |family: Family| -> Vec<&NetworkFile> {
-            let used =
-                reader.files.iter().filter(|file| matches!(file.standing, Standing::Picked | Standing::Also));
+            let used = reader.files.iter().filter(|file| matches!(file.standing, Standing::Picked | Standing::Also));
             used.filter(|file| file.default_routes.contains(&family)).collect()
         };
         let several = [Family::Ipv4, Family::Ipv6].into_iter().map(given).find(|files| files.len() > 1)?;
@@ -69,10 +68,12 @@ fn two_default_routes(pod: &Pod<'_>) -> Vec<Hit> {
         let ways: Vec<String> = defaults(pod, family).collect();
         let apart = ways.iter().any(|way| Some(way) != ways.first());
         (bringing.len() > 1 && apart).then(|| {
-            bringing.iter().fold(Hit::new(), |hit, attachment| {
-                hit.saw(format!("default route of {}", attachment.network), attachment.ifname.clone(), "CNI cache")
-            })
-            .saw(format!("default routes in {}", pod.place()), ways.join(", "), "kernel")
+            bringing
+                .iter()
+                .fold(Hit::new(), |hit, attachment| {
+                    hit.saw(format!("default route of {}", attachment.network), attachment.ifname.clone(), "CNI cache")
+                })
+                .saw(format!("default routes in {}", pod.place()), ways.join(", "), "kernel")
         })
     };
     [Family::Ipv4, Family::Ipv6].into_iter().find_map(hit).into_iter().collect()
@@ -81,9 +82,7 @@ fn two_default_routes(pod: &Pod<'_>) -> Vec<Hit> {
 /// The interfaces that the default routes of the main table lead to.
 fn defaults(pod: &Pod<'_>, family: Family) -> impl Iterator<Item = String> {
     const MAIN: u32 = 254;
-    let is_default = move |route: &&Route| {
-        route.table == MAIN && route.family == family && route.is_default()
-    };
+    let is_default = move |route: &&Route| route.table == MAIN && route.family == family && route.is_default();
     let routes = pod.state.routes.iter().filter(is_default);
     routes.filter_map(|route| route.next_hops.first()?.interface.clone())
 }
