@@ -4,8 +4,8 @@ use super::cilium::{agent, drops, endpoint, ipam as agent_ipam, map, node, progr
 use super::cni::{attachment, network, runtime, several};
 use super::rule::Rule;
 use super::{
-    address, bridge, default_route, dns, firewall, host_route, ipam, kube, limit, link, mtu, neighbour, netns,
-    offload, overlap, peer, policy_rule, socket, sysctl, uplink,
+    address, bridge, default_route, dns, firewall, host_route, ipam, kube, limit, link, mtu, neighbour, netns, offload,
+    overlap, peer, policy_rule, socket, sysctl, uplink,
 };
 
 /// By family and number. A new rule is one line here.

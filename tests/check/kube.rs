@@ -38,23 +38,23 @@ pub const TRIED: &[&str] = &[
     "PN-KUBE-008",
 ];
 
-const PODS: &str = "/api/v1/pods";
+pub const PODS: &str = "/api/v1/pods";
 const NODES: &str = "/api/v1/nodes";
 const ENDPOINTS: &str = "/apis/cilium.io/v2/ciliumendpoints";
 
-fn called<'o>(objects: &'o mut [Value], name: &str) -> &'o mut Value {
+pub fn called<'o>(objects: &'o mut [Value], name: &str) -> &'o mut Value {
     objects.iter_mut().find(|object| object["metadata"]["name"] == name).unwrap()
 }
 
 /// Two pods of Cilium's, with their sandboxes by Docker, that Kubernetes knows, beside pods that have no sandbox rightly:
 /// ended, waiting, being deleted, of another node, with the node's own network.
-struct Scene {
-    cilium: Cilium,
-    server: ApiServer,
+pub struct Scene {
+    pub cilium: Cilium,
+    pub server: ApiServer,
 }
 
 impl Scene {
-    fn new() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         let cilium = Cilium::new()?;
         let server = on(&cilium.node);
         let sandbox = |name: &str, namespace: &str, pod: &str| {
@@ -69,7 +69,7 @@ impl Scene {
     }
 
     /// Writes something else into one collection for a while.
-    fn proves(&self, code: &str, path: &str, change: impl Fn(&mut Vec<Value>)) {
+    pub fn proves(&self, code: &str, path: &str, change: impl Fn(&mut Vec<Value>)) {
         assert_healthy(&self.cilium.node, "before");
         let before = std::cell::RefCell::new(Vec::new());
         self.server.change(path, |objects| {

@@ -11,6 +11,7 @@ mod support;
 mod answering;
 mod case;
 mod cilium;
+mod cilium_node;
 mod docker;
 mod elsewhere;
 mod kube;
