@@ -160,6 +160,52 @@ fn bridge_unfiltered(facts: &Facts<'_>, pods: &[Pod<'_>]) -> Vec<Hit> {
     vec![super::sysctl::who_sets(hit, facts, SETTING).command(format!("sysctl -w {SETTING}=1"))]
 }
 
+pub static DOCKER_HALF_GONE: Rule = Rule {
+    code: "PN-FW-005",
+    severity: Severity::Error,
+    sentence: "A part of Docker's chains is missing from the node's firewall.",
+    meaning: "Docker writes to two tables: nat (published ports, and the node's address for what containers send out) and \
+              filter (what may be forwarded). With one of them flushed, containers reach nothing outside, or are reached \
+              by everybody.",
+    origin: "another program flushed a table while dockerd ran («iptables -F; iptables -X», a reload of nftables.service or \
+             of firewalld); dockerd writes its chains when it starts, and not again",
+    confirm: "nft list chains | grep DOCKER: chains in one of the tables nat and filter only",
+    fix: "systemctl restart docker (with live-restore containers keep running), and have the other program flush only what is \
+          its own",
+    needs: &[Need::Firewall],
+    follows: &[],
+    run: Run::Host(docker_half_gone),
+};
+
+fn docker_half_gone(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
+    let Some(firewall) = facts.host().and_then(|host| host.firewall.as_ref()) else { return Vec::new() };
+    // What the older iptables keeps is not seen.
+    if !firewall.legacy_tables.is_empty() {
+        return Vec::new();
+    }
+    let of_docker = |family: &str, table: &str| {
+        let own = firewall.chains.iter().filter(|chain| chain.family == family && chain.table == table);
+        // The operator's own may be there before Docker is.
+        let made =
+            own.map(|chain| chain.name.as_str()).filter(|name| name.starts_with("DOCKER") && *name != "DOCKER-USER");
+        made.collect::<Vec<_>>()
+    };
+    let hit = |family: &str| {
+        let (nat, filter) = (of_docker(family, "nat"), of_docker(family, "filter"));
+        let (there, names, gone) = match (nat.as_slice(), filter.as_slice()) {
+            ([], names @ [_, ..]) => ("filter", names, "nat"),
+            (names @ [_, ..], []) => ("nat", names, "filter"),
+            _ => return None,
+        };
+        Some(Hit::new().saw(format!("Docker's chains in {family} {there}"), names.join(", "), "nf_tables").saw(
+            format!("in {family} {gone}"),
+            "none",
+            "nf_tables",
+        ))
+    };
+    ["ip", "ip6"].into_iter().filter_map(hit).collect()
+}
+
 fn shown_packet(pod: &Pod<'_>, packet: &Packet<'_>) -> Hit {
     let link = pod.way_out(packet.family).map(|out| out.end.link);
     let hit = link.map_or_else(Hit::new, |link| shown(pod, link));

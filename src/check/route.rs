@@ -1,11 +1,13 @@
 //! Routes as rules tell of them, and who routes for whom.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
-use super::pod::{Far, Pod};
+use super::pod::{Far, Pod, WayOut, far_away};
 use super::rule::Need;
-use crate::model::address::Family;
-use crate::model::fib::MAIN;
+use crate::model::address::{Address, Family};
+use crate::model::fib::{self, Flow, MAIN};
 use crate::model::netns::{Inode, NetnsState};
 use crate::model::route::Route;
 
@@ -50,6 +52,23 @@ pub(super) fn ip(family: Family) -> &'static str {
         Family::Ipv4 => "ip",
         Family::Ipv6 => "ip -6",
     }
+}
+
+/// How what a pod sends far away goes on from its router.
+pub(super) struct Onward<'p, 'a> {
+    pub(super) far: Far<'a>,
+    pub(super) out: WayOut<'p, 'a>,
+    pub(super) from: IpAddr,
+    pub(super) route: &'a Route,
+}
+
+pub(super) fn onward<'p, 'a>(pod: &'p Pod<'a>, family: Family) -> Option<Onward<'p, 'a>> {
+    let (far, out) = pod.router(family).zip(pod.way_out(family))?;
+    let global = |address: &&Address| address.scope == "global" && address.family == family;
+    let from = out.end.link.addresses.iter().find(global)?.address;
+    let flow = Flow { from: Some(from), input: Some(&far.gate().name), ..Flow::to(far_away(family)) };
+    let route = fib::way(far.state, flow).leads()?;
+    Some(Onward { far, out, from, route })
 }
 
 /// The namespaces that route for pods, each once.

@@ -1,4 +1,4 @@
-//! PN-ROUTE: what the node's own default route leads by.
+//! PN-ROUTE: what the node's own routes to the world lead by.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ use crate::model::route::NextHop;
 pub static DEAD_HOPS: Rule = Rule {
     code: "PN-ROUTE-019",
     severity: Severity::Warning,
-    sentence: "Some of the next hops of the node's default route are dead.",
-    meaning: "The node spreads connections over several gateways, and those behind the dead ones are fewer than before, or \
-              lost where the kernel still uses a hop without carrier.",
+    sentence: "Some of the next hops of a route of the node are dead.",
+    meaning: "The node spreads connections over several gateways. One hop less carries them all; and where the kernel still \
+              uses a hop without carrier, its share of the connections is lost.",
     origin: "an uplink is down or lost its carrier",
-    confirm: "ip route show default: «dead» or «linkdown» behind a hop",
+    confirm: "ip route: «dead» or «linkdown» behind one of several hops",
     fix: "bring the uplink back, or take its hop out of the route; net.ipv4.conf.all.ignore_routes_with_linkdown=1 keeps \
           the kernel off hops without carrier",
     needs: TABLES,
@@ -27,8 +27,8 @@ pub static DEAD_HOPS: Rule = Rule {
 };
 
 fn dead_hops(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
-    let defaults = facts.host().into_iter().flat_map(|host| &host.routes).filter(|route| route.is_default());
-    let several = defaults.filter(|route| route.next_hops.len() > 1 && route.next_hops.iter().any(is_dead));
+    let all = facts.host().into_iter().flat_map(|host| &host.routes);
+    let several = all.filter(|route| route.next_hops.len() > 1 && route.next_hops.iter().any(is_dead));
     several.map(|route| Hit::new().saw("route", text(route), "kernel")).collect()
 }
 

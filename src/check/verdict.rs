@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use super::host_route::is_delivered_by_a_program;
 use super::pod::{End, Far, Pod, far_away};
-use crate::model::address::{Address, Family};
-use crate::model::fib::{self, Flow};
+use super::route::{FAMILIES, Onward, onward};
+use crate::model::address::Family;
 use crate::model::firewall::{Chain, FilterRule, Firewall, Match};
 
 /// A chain of chains that is deeper leads nowhere sensible.
@@ -34,21 +34,16 @@ pub(super) enum Fate<'a> {
 
 pub(super) fn fates<'a>(pod: &Pod<'a>) -> Vec<(Packet<'a>, Fate<'a>)> {
     let packet = |family: Family| {
-        let (far, out) = pod.router(family).zip(pod.way_out(family))?;
+        let Onward { far, from, route, .. } = onward(pod, family)?;
         let firewall = far.state.firewall.as_ref().filter(|firewall| firewall.legacy_tables.is_empty())?;
-        let global = |address: &&Address| address.scope == "global" && address.family == family;
-        let from = out.end.link.addresses.iter().find(global)?.address;
-        let to = far_away(family);
-        let input = far.gate().name.clone();
-        let route = fib::way(far.state, Flow { from: Some(from), input: Some(&input), ..Flow::to(to) }).leads()?;
         let output = route.next_hops.first()?.interface.clone()?;
-        let packet = Packet { far, family, input, output, from, to };
+        let packet = Packet { far, family, input: far.gate().name.clone(), output, from, to: far_away(family) };
         let fate = fate(firewall, &packet);
         Some((packet, fate))
     };
     // Cilium's programs pass by the packet filter.
     let by_program = pod.ends.iter().filter_map(End::pair).any(is_delivered_by_a_program);
-    let families = if by_program { [].as_slice() } else { &[Family::Ipv4, Family::Ipv6] };
+    let families = if by_program { [].as_slice() } else { FAMILIES.as_slice() };
     families.iter().filter_map(|family| packet(*family)).collect()
 }
 

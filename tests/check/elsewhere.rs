@@ -25,6 +25,39 @@ fn pn_link_001() {
     assert_healthy(&node, "after");
 }
 
+/// Of two ways to other nodes' pods one is dead.
+#[test]
+fn pn_route_019() {
+    let Some(node) = Node::new(Kind::Bridge) else { return };
+    node.run(
+        "ip link add up2 type veth peer name up2 netns /run/netns/world
+        ip addr add 198.51.102.2/24 dev up2; ip link set up2 up; ip -n world link set up2 up
+        ip route add 10.200.0.0/16 nexthop via 198.51.100.1 nexthop via 198.51.102.1
+        until ! ip route show 10.200.0.0/16 | grep -q linkdown; do sleep 0.02; done",
+    );
+    assert_healthy(&node, "before");
+    node.run(
+        "ip -n world link set up2 down; until ip route show 10.200.0.0/16 | grep -q linkdown; do sleep 0.02; done",
+    );
+    assert_eq!(node.codes(), ["PN-ROUTE-019"]);
+    node.run(
+        "ip -n world link set up2 up; until ! ip route show 10.200.0.0/16 | grep -q linkdown; do sleep 0.02; done",
+    );
+    assert_healthy(&node, "after");
+}
+
+/// The operator's own chain may be there before Docker is, and is no part of what Docker has lost.
+#[test]
+fn pn_fw_005() {
+    let Some(node) = Node::new(Kind::Bridge) else { return };
+    node.run("nft add table ip filter; nft add chain ip filter DOCKER-USER");
+    assert_healthy(&node, "with a chain of the operator's");
+    node.run("nft add chain ip filter DOCKER-FORWARD");
+    assert_eq!(node.codes(), ["PN-FW-005"]);
+    node.run("nft add table ip nat; nft add chain ip nat DOCKER");
+    assert_healthy(&node, "with both");
+}
+
 /// A mount that Docker would have made, and knows nothing of.
 #[test]
 fn pn_ns_001() {

@@ -224,4 +224,13 @@ cases! {
         mended: "nft delete table ip filter",
         beside: &[],
     },
+    pn_fw_005: Case {
+        code: "PN-FW-005",
+        on: &[Bridge, Ptp, Routed, Macvlan, Nested, Host],
+        broken: "nft add table ip nat; nft add chain ip nat DOCKER
+            nft 'add chain ip nat PREROUTING { type nat hook prerouting priority dstnat; policy accept; }'
+            nft add rule ip nat PREROUTING fib daddr type local jump DOCKER",
+        mended: "nft delete table ip nat",
+        beside: &[],
+    },
 }

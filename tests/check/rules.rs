@@ -153,6 +153,20 @@ cases! {
             restore_router; restore; remember",
         beside: &[],
     },
+    pn_link_020: Case {
+        code: "PN-LINK-020",
+        on: &[Ptp, Bridge, Routed, Nested],
+        broken: "pod ip link set eth0 gso_max_size 3000",
+        mended: "pod ip link set eth0 gso_max_size 65536",
+        beside: &[],
+    },
+    pn_link_021: Case {
+        code: "PN-LINK-021",
+        on: &[Routed, Ptp, Bridge, Nested],
+        broken: "pod ip link set eth0 gso_max_size 131072; router ip link set $HOSTIF gso_max_size 131072",
+        mended: "pod ip link set eth0 gso_max_size 65536; router ip link set $HOSTIF gso_max_size 65536",
+        beside: &[],
+    },
     pn_addr_001: Case {
         code: "PN-ADDR-001",
         on: &[Ptp, Bridge, Routed, Macvlan, Nested],
