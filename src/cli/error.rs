@@ -21,6 +21,8 @@ const NOT_FOUND: u8 = 3;
 const AMBIGUOUS: u8 = 4;
 const PERMISSION: u8 = 5;
 
+const OTHER_SOCKET: &str = "not a Cilium node? else name the agent's socket: --agent-socket, or CILIUM_SOCK";
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
@@ -258,9 +260,8 @@ impl Error {
             Error::Target(_) => Some("podnet inspect --help tells how targets are spelled".to_owned()),
             Error::Usage { .. } => Some("podnet --help, or podnet COMMAND --help".to_owned()),
             Error::UnknownRuntime { .. } => Some("one of docker, containerd, cri-o, podman, none".to_owned()),
-            Error::NoAgent { absent: true, .. } => {
-                Some("not a Cilium node? else name the agent's socket: --agent-socket, or CILIUM_SOCK".to_owned())
-            }
+            Error::NoAgent { absent: true, .. } => Some(OTHER_SOCKET.to_owned()),
+            Error::Create(failed) if has_no_socket(&failed.source) => Some(OTHER_SOCKET.to_owned()),
             Error::NoEndpoint { .. } => Some("podnet endpoint list shows those it has".to_owned()),
             Error::NothingRuns => Some("podnet list --all shows what there is".to_owned()),
             Error::NoTarget { .. } => Some("name one: podnet exec TARGET -- CMD, or set PODNET_TARGET".to_owned()),
@@ -288,6 +289,12 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// Whether it is that the agent's socket is not where it was looked for.
+fn has_no_socket(error: &flow::Error) -> bool {
+    let flow::Error::Agent(cilium::Error::Connect { source, .. }) = error else { return false };
+    source.kind() == io::ErrorKind::NotFound
 }
 
 /// For a person, whatever was typed.

@@ -236,6 +236,8 @@ fn what_the_agent_refuses_is_told_and_undone() {
     );
     let silent = Node::new(Setup::stateful("1.20", 5).fault("/config", Fault::Silent));
     silent.refused(&["create", &silent.host.name("a"), "--agent", "--yes", "--timeout", "0.3"], "no answer from");
+    let elsewhere = ["create", &silent.host.name("a"), "--agent", "--agent-socket", "/nonexistent/socket", "--yes"];
+    silent.refused(&elsewhere, "name the agent's socket: --agent-socket, or CILIUM_SOCK");
 }
 
 #[test]

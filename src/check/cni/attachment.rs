@@ -226,6 +226,7 @@ fn other_host_end(pod: &Pod<'_>) -> Vec<Hit> {
     };
     pod.attachments.iter().filter_map(hit).collect()
 }
+
 pub static CACHE_DAMAGED: Rule = Rule {
     code: "PN-CNI-018",
     severity: Severity::Warning,

@@ -64,8 +64,8 @@ pub async fn ask(
     if options.kube == Kube::Never {
         return None;
     }
-    let start = Instant::now();
     let kubelet = kubelet.await;
+    let start = Instant::now();
     let answer = match first_questions(options, kubelet, start).await {
         Ok(told) => Answer::Present(told),
         Err(error @ (Error::Access(access::Error::Nothing) | Error::NoSuchNode { .. })) if !options.kube.is_asked() => {
