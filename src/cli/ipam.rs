@@ -115,7 +115,8 @@ struct ReleaseWhat {
     #[arg(long, value_name = "ID")]
     container: Option<String>,
     /// What every report (`podnet ipam check --report`) calls leaked, of podnet's stores and host-local's, if it still
-    /// is and its file is the same to the byte; give it as often as there are reports
+    /// is and its file is the same to the byte; give it as often as there are reports. The node is read again under the
+    /// store's lock, and once more when the file is gone: it is put back where somebody has taken the address meanwhile
     #[arg(long, value_name = "FILE")]
     from_report: Vec<PathBuf>,
 }
@@ -172,7 +173,7 @@ impl Ipam {
             })) => common.print(&view::released(release_of_agent(common, *address)?)),
             Some(Command::Check(check)) => return check.run(common, &self.root),
             Some(Command::Release(release)) if !release.what.from_report.is_empty() => {
-                return super::ipam_check::release(common, &self.root, &release.what.from_report, release.apply);
+                return super::ipam_release::release(common, &self.root, &release.what.from_report, release.apply);
             }
             Some(Command::Release(release)) => common.print(&view::released(release.run(&store)?)),
         }?;

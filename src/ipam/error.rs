@@ -48,6 +48,10 @@ pub enum Error {
     Write { path: PathBuf, source: io::Error },
     #[error("{path} is not of an address store, or a link, and is left alone")]
     NotOfStore { path: PathBuf },
+    #[error("{path} is left alone: no copy of it can be kept in case that its address is taken meanwhile")]
+    NoCopy { path: PathBuf, source: io::Error },
+    #[error("{path} was removed, its address was taken meanwhile, and it cannot be put back: write it anew")]
+    NotPutBack { path: PathBuf, source: io::Error },
     #[error("cannot lock {path}")]
     Lock { path: PathBuf, source: io::Error },
     #[error("{path} is locked by another process since {seconds} s (fuser {path} names it)")]

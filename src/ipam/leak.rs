@@ -4,14 +4,14 @@
 //! Names come from reports that anybody may have written, so nothing here follows a link or leaves a network's directory:
 //! it is opened once, and everything else is done in what was opened.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{File, FileTimes, Metadata, Permissions};
+use std::io::{self, Read, Write};
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat, unlinkat};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -76,31 +76,61 @@ impl NetworkDirectory {
 
     /// Of the file of an address; `None` where there is none, or something that is no file.
     pub fn fingerprint(&self, address: IpAddr) -> Result<Option<Fingerprint>, Error> {
-        let name = address.to_string();
-        let failed = |source| Error::Read { path: self.path.join(&name), source };
+        Ok(self.read(address)?.map(|file| file.fingerprint))
+    }
+
+    fn read(&self, address: IpAddr) -> Result<Option<AddressFile>, Error> {
+        let path = self.path.join(address.to_string());
+        let failed = |source| Error::Read { path: path.clone(), source };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match openat(&self.directory, name.as_str(), flags, Mode::empty()) {
+        let file = match openat(&self.directory, address.to_string(), flags, Mode::empty()) {
             Ok(file) => File::from(file),
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) => return Ok(None),
             Err(errno) => return Err(failed(errno.into())),
         };
         let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() {
+        if !metadata.is_file() || metadata.len() > LONGEST {
             return Ok(None);
         }
         let mut content = Vec::new();
         file.take(LONGEST + 1).read_to_end(&mut content).map_err(failed)?;
+        let fingerprint = Fingerprint::new(&content, &metadata);
+        Ok(Some(AddressFile { content, metadata, fingerprint }))
+    }
+
+    /// A file of the same bytes, owner, mode and times, on the same file system and durable, that has no name: nobody takes
+    /// it for an address, and it is gone with whoever holds it open.
+    fn copy(&self, of: &AddressFile) -> io::Result<File> {
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let mut copy = File::from(openat(&self.directory, ".", flags, Mode::from_raw_mode(0o600))?);
+        copy.write_all(&of.content)?;
+        fchown(&copy, Some(of.metadata.uid()), Some(of.metadata.gid()))?;
+        copy.set_permissions(Permissions::from_mode(of.metadata.mode()))?;
+        copy.set_times(FileTimes::new().set_accessed(of.metadata.accessed()?).set_modified(of.metadata.modified()?))?;
+        copy.sync_all()?;
+        Ok(copy)
+    }
+}
+
+/// The file of an address, as it was read.
+struct AddressFile {
+    content: Vec<u8>,
+    metadata: Metadata,
+    fingerprint: Fingerprint,
+}
+
+impl Fingerprint {
+    fn new(content: &[u8], metadata: &Metadata) -> Self {
         let nanoseconds =
             |seconds: i64, rest: i64| (i128::from(seconds) * 1_000_000_000 + i128::from(rest)).to_string();
-        let print = Fingerprint {
-            sha256: Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect(),
+        Self {
+            sha256: Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect(),
             size: metadata.len(),
             inode: metadata.ino(),
             device: metadata.dev(),
             modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
             changed: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-        };
-        Ok(Some(print).filter(|print| print.size <= LONGEST))
+        }
     }
 }
 
@@ -112,16 +142,37 @@ pub struct Locked<'a> {
 }
 
 impl Locked<'_> {
-    /// Removes the file of an address if it is still that one; says whether it was.
-    pub fn release(&self, address: IpAddr, is: &Fingerprint) -> Result<bool, Error> {
-        if self.network.fingerprint(address)?.as_ref() != Some(is) {
-            return Ok(false);
+    /// Removes the file of an address if it is still that one; `None`, and nothing done, where it is not.
+    pub fn release(&self, address: IpAddr, is: &Fingerprint) -> Result<Option<Removed<'_>>, Error> {
+        let Some(file) = self.network.read(address)?.filter(|file| file.fingerprint == *is) else { return Ok(None) };
+        let path = self.network.path.join(address.to_string());
+        let copy = self.network.copy(&file).map_err(|source| Error::NoCopy { path: path.clone(), source })?;
+        match unlinkat(&self.network.directory, address.to_string(), AtFlags::empty()) {
+            Ok(()) => Ok(Some(Removed { network: self.network, address, copy })),
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::Write { path, source: errno.into() }),
         }
-        let name = address.to_string();
-        match unlinkat(&self.network.directory, name.as_str(), AtFlags::empty()) {
-            Ok(()) => Ok(true),
-            Err(rustix::io::Errno::NOENT) => Ok(false),
-            Err(errno) => Err(Error::Write { path: self.network.path.join(name), source: io::Error::from(errno) }),
+    }
+}
+
+/// The file of an address that was removed, while it can still be put back.
+#[derive(Debug)]
+#[must_use = "the address may have been taken meanwhile"]
+pub struct Removed<'a> {
+    network: &'a NetworkDirectory,
+    address: IpAddr,
+    copy: File,
+}
+
+impl Removed<'_> {
+    /// Gives it its name again, whole or not at all. Where somebody else has made a file of that name, that one stays.
+    pub fn put_back(self) -> Result<(), Error> {
+        // linkat(2): so a file without a name gets one, without CAP_DAC_READ_SEARCH.
+        let copy = format!("/proc/self/fd/{}", self.copy.as_raw_fd());
+        let name = self.address.to_string();
+        match linkat(CWD, copy, &self.network.directory, &name, AtFlags::SYMLINK_FOLLOW) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+            Err(errno) => Err(Error::NotPutBack { path: self.network.path.join(name), source: errno.into() }),
         }
     }
 }

@@ -12,7 +12,8 @@ use super::API_VERSION;
 use crate::check::ipam::{Held, all_held, all_leaked};
 use crate::check::{CheckReport, Facts, Finding, Skipped, pods};
 use crate::ipam::leak::Fingerprint;
-use crate::model::address_store::StoredNetwork;
+use crate::model::address_store::{StoredAddress, StoredNetwork};
+use crate::model::node::Node;
 use crate::model::source::Asked;
 
 /// The books of each store, both ways.
@@ -226,6 +227,25 @@ pub struct ReleasedAddress {
 
 pub fn release(applied: bool, items: Vec<ReleasedAddress>) -> IpamRelease {
     IpamRelease { api_version: API_VERSION.to_owned(), kind: "IpamRelease".to_owned(), applied, items }
+}
+
+/// Notes that a store holds an address whose file was just removed, unless somebody made another.
+pub fn hold(node: &mut Node, removed: &AbsentAddress) {
+    let place = &removed.place;
+    let stores = node.address_stores.iter_mut();
+    let own = stores.filter(|store| store.kind == place.store && store.directory == place.directory);
+    let network = own.flat_map(|store| &mut store.networks).find(|network| network.name == place.network);
+    let Some(network) = network.filter(|network| network.held.iter().all(|held| held.address != removed.address))
+    else {
+        return;
+    };
+    network.held.push(StoredAddress {
+        address: removed.address,
+        container_id: removed.container_id.clone(),
+        ifname: removed.ifname.clone(),
+        since: removed.since,
+        problem: None,
+    });
 }
 
 /// What the first report calls leaked, each with what speaks against its release by what is there now and by the other

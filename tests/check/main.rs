@@ -22,4 +22,5 @@ mod release;
 mod rules;
 mod runtime;
 mod table;
+mod taken;
 mod watch;

@@ -11,12 +11,12 @@ use crate::support::podnet::Ran;
 use crate::support::schema;
 use crate::support::shell::wait_for;
 
-const STORE: &str = "/var/lib/cni/networks/net";
+pub const STORE: &str = "/var/lib/cni/networks/net";
 const CONF: &str = r#"{"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "bridge",
   "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/24"}]]}}]}"#;
 
 /// A node with two pods, and an address that a container holds which is gone since an hour.
-fn leaky() -> Option<Node> {
+pub fn leaky() -> Option<Node> {
     let node = Node::new(Kind::Bridge)?;
     node.machine
         .run(&format!("mkdir -p {STORE} /etc/cni/net.d; cat >/etc/cni/net.d/10-net.conflist <<'END'\n{CONF}\nEND"));
@@ -31,7 +31,7 @@ fn leak(node: &Node, address: &str, container: &str) {
     ));
 }
 
-fn report(node: &Node, name: &str) -> String {
+pub fn report(node: &Node, name: &str) -> String {
     let file = node.machine.scratch().text(name);
     let ran = node.machine.podnet(&["ipam", "check", "--report", &file]);
     assert!(matches!(ran.status, 0 | 6), "{}{}", ran.stdout, ran.stderr);
@@ -39,7 +39,7 @@ fn report(node: &Node, name: &str) -> String {
     file
 }
 
-fn release(node: &Node, reports: &[&str], apply: bool) -> Ran {
+pub fn release(node: &Node, reports: &[&str], apply: bool) -> Ran {
     let mut words = vec!["ipam", "release", "-o", "json"];
     reports.iter().for_each(|report| words.extend(["--from-report", report]));
     words.extend(apply.then_some("--apply"));
@@ -47,7 +47,7 @@ fn release(node: &Node, reports: &[&str], apply: bool) -> Ran {
 }
 
 /// Addresses that were freed, and the reasons why the others were not.
-fn outcome(ran: &Ran) -> (Vec<String>, Vec<String>) {
+pub fn outcome(ran: &Ran) -> (Vec<String>, Vec<String>) {
     assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
     let document: Value = serde_json::from_str(&ran.stdout).unwrap();
     schema::check(&document);
@@ -58,12 +58,12 @@ fn outcome(ran: &Ran) -> (Vec<String>, Vec<String>) {
     (free.collect(), left.collect())
 }
 
-fn is_there(node: &Node, address: &str) -> bool {
+pub fn is_there(node: &Node, address: &str) -> bool {
     node.machine.root(&format!("{STORE}/{address}")).symlink_metadata().is_ok()
 }
 
 /// Nothing is freed, whatever was said.
-fn refuses(node: &Node, reports: &[&str], why: &str) {
+pub fn refuses(node: &Node, reports: &[&str], why: &str) {
     let ran = release(node, reports, true);
     let said = format!("{}{}", ran.stdout, ran.stderr);
     assert!(is_there(node, "10.88.0.50"), "it was freed: {said}");
@@ -167,7 +167,7 @@ fn whoever_takes_it_under_the_lock_is_faster() {
 }
 
 #[test]
-fn reports_of_others_and_forged_ones_free_nothing() {
+pub fn reports_of_others_and_forged_ones_free_nothing() {
     let Some(node) = leaky() else { return };
     let scratch = node.machine.scratch();
     let good = report(&node, "good.json");
@@ -211,6 +211,22 @@ fn reports_of_others_and_forged_ones_free_nothing() {
         refuses(&node, &[&forged], "it is in use now, or held no more");
         assert!(std::path::Path::new(&format!("{victim}/10.88.0.50")).exists(), "{directory} {network}");
     }
+    // One whose file is young, called leaked, with its true fingerprint.
+    let file = format!("{STORE}/10.88.0.50");
+    node.run(&format!("touch {file}"));
+    let young = report(&node, "young.json");
+    let mut forged: Value = serde_json::from_str(&std::fs::read_to_string(&young).unwrap()).unwrap();
+    let young = forged["absent"].as_array_mut().unwrap().iter_mut().find(|absent| absent["address"] == "10.88.0.50");
+    let young = young.unwrap();
+    young["leaked"] = json!(true);
+    young["file"] =
+        document["absent"].as_array().unwrap().iter().find(|absent| absent["leaked"] == true).unwrap()["file"].clone();
+    for (field, format) in [("modified", "%.9Y"), ("changed", "%.9Z")] {
+        young["file"][field] = json!(node.run(&format!("stat -c {format} {file}")).trim().replace('.', ""));
+    }
+    let young = scratch.write("forged", &forged.to_string());
+    refuses(&node, &[young.to_str().unwrap()], "not known to be held for nobody");
+    node.run(&format!("touch -d '1 hour ago' {file}"));
     // An address that a pod has, called leaked, with its file's true fingerprint.
     let in_use = document["absent"][0].clone();
     let pods_own = forge("inuse", &|report| {
