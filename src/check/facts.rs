@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::model::count::counted;
 use crate::model::link::Link;
 use crate::model::netns::{Inode, NetnsState};
 use crate::model::node::Node;
@@ -54,8 +55,9 @@ impl<'a> Facts<'a> {
         if unseen.is_some() {
             return unseen;
         }
-        let unread = self.node.namespaces.iter().filter(|state| state.unread().is_some()).count();
-        (unread > 0).then(|| format!("{unread} namespaces were not read"))
+        let half = |state: &&NetnsState| ["links", "addresses"].iter().any(|table| state.unread_table(table).is_some());
+        let unread = self.node.namespaces.iter().filter(half).count();
+        (unread > 0).then(|| format!("{} not read", counted(unread, "namespace", "namespaces")))
     }
 
     /// Why a source did not answer; None when it did.
@@ -139,4 +141,24 @@ fn levels(node: &Node, peers: &Peers<'_>) -> BTreeMap<Inode, u32> {
         }
     }
     levels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_was_half_read_may_hide_an_address() {
+        let proc = Asked { name: "proc".to_owned(), status: Status::Present, detail: None, elapsed_ms: 0.0 };
+        let state = NetnsState { links: vec![Link::default()], ..NetnsState::default() };
+        let mut node = Node { sources: vec![proc], namespaces: vec![state], ..Node::default() };
+        let says = |node: &Node| Facts::new(node, None, SignedDuration::ZERO).not_everyone();
+        assert_eq!(says(&node), None);
+        for problem in ["addresses: timed out", "links: 1 entry of a form that podnet does not know"] {
+            node.namespaces[0].problems = vec![problem.to_owned()];
+            assert_eq!(says(&node).as_deref(), Some("1 namespace not read"), "{problem}");
+        }
+        node.namespaces[0].problems = vec!["neighbours: timed out".to_owned()];
+        assert_eq!(says(&node), None);
+    }
 }

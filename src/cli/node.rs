@@ -8,6 +8,7 @@ use crate::collect::log;
 use crate::collect::options::{Depth, Options};
 use crate::collect::survey::{Survey, survey};
 use crate::ipam::{DEFAULT_ROOT, evidence, reader};
+use crate::model::count::counted;
 use crate::model::node::Node;
 use crate::model::source::{Answer, Asked, Status};
 
@@ -50,7 +51,8 @@ pub fn add_ranges(node: &mut Node) {
 pub fn add_attachments(node: &mut Node) {
     let start = Instant::now();
     let attachments = cni::evidence::attachments(Path::new(CACHE_ROOT));
-    node.attachments = told(node, "cni cache", start, attachments, |list| format!("{} attachments", list.len()));
+    node.attachments =
+        told(node, "cni cache", start, attachments, |list| counted(list.len(), "attachment", "attachments"));
 }
 
 /// What the address stores of this node hold.

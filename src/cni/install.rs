@@ -14,6 +14,7 @@ use super::exec;
 use super::file;
 use super::netconf::{self, Network};
 use super::version::SpecVersion;
+use crate::model::count::counted;
 
 /// The type of the plugin, the name of its program and that of its network.
 pub const NAME: &str = "podnet";
@@ -60,7 +61,8 @@ pub enum Error {
     #[error("there is a network {NAME} already, in {path}")]
     NameTaken { path: PathBuf },
     #[error(
-        "{count} containers are still attached to the network {NAME}, {first} among them; without the plugin a runtime cannot delete them"
+        "still attached to the network {NAME}: {}, {first} among them; without the plugin a runtime cannot delete them",
+        counted(count, "container", "containers")
     )]
     StillAttached { count: usize, first: String },
     #[error("cannot read {path}")]

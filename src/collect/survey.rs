@@ -13,6 +13,7 @@ use super::kernel::{self, Programs, Sockets, Visit, Want};
 use super::options::{Depth, Options};
 use super::proc::{self, Process, Walk};
 use super::{cilium, dns, host, join, kube, log, namespaces, runtime};
+use crate::model::count::counted;
 use crate::model::kube::pod::KubePod;
 use crate::model::netns::{Inode, NetnsState};
 use crate::model::node::{Names, Node};
@@ -264,7 +265,10 @@ impl Survey {
             0 => (Status::Present, None),
             count => {
                 let needs = if may(Capability::CAP_SYS_ADMIN) { "" } else { " (needs CAP_SYS_ADMIN)" };
-                (Status::Failed, Some(format!("{count} namespaces could not be read{needs}")))
+                (
+                    Status::Failed,
+                    Some(format!("{} could not be read{needs}", counted(count, "namespace", "namespaces"))),
+                )
             }
         };
         let told = log::told(Asked { name: "kernel".to_owned(), status, detail, elapsed_ms });
@@ -287,7 +291,11 @@ fn walk_source(walk: &io::Result<Walk>, namespaces: usize, elapsed_ms: f64) -> A
             Status::Failed,
             format!("{} of {} processes hidden (needs CAP_SYS_PTRACE)", walk.hidden, walk.processes.len()),
         ),
-        Ok(walk) => (Status::Present, format!("{} processes, {namespaces} network namespaces", walk.processes.len())),
+        Ok(walk) => {
+            let processes = counted(walk.processes.len(), "process", "processes");
+            let namespaces = counted(namespaces, "network namespace", "network namespaces");
+            (Status::Present, format!("{processes}, {namespaces}"))
+        }
         Err(error) => (Status::Failed, error.to_string()),
     };
     log::told(Asked { name: "proc".to_owned(), status, detail: Some(detail), elapsed_ms })

@@ -11,6 +11,7 @@ use crate::collect::kernel::problem::chain;
 use crate::collect::log;
 use crate::model::address::Family;
 use crate::model::address_store::{AddressStore, StoredAddress, StoredNetwork};
+use crate::model::count::counted;
 use crate::model::source::{Asked, Status};
 
 /// Their names under «sources».
@@ -27,7 +28,7 @@ pub fn stores(host_local_root: &Path, own_root: &Path) -> (Vec<AddressStore>, Ve
             Ok(Some(store)) => {
                 let held: usize = store.networks.iter().map(|network| network.held.len()).sum();
                 stores.push(store);
-                (Status::Present, format!("{held} addresses"))
+                (Status::Present, counted(held, "address", "addresses"))
             }
             Ok(None) => (Status::Absent, format!("nothing in {}", root.display())),
             Err(error) => (Status::Failed, chain(&error)),

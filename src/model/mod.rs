@@ -7,6 +7,7 @@ pub mod address_store;
 pub mod agent;
 pub mod attachment;
 pub mod bpf;
+pub mod count;
 pub mod datapath;
 pub mod dns;
 pub mod endpoint;

@@ -4,11 +4,16 @@ use std::io::{self, Write};
 
 use super::page::columns;
 use super::{Page, Show, sentence};
+use crate::model::count::counted;
 use crate::view::bench::{Bench, Times};
 
 impl Show for Bench {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", page.bold(format!("{} pods, {} at once, times in ms", self.pods, self.jobs)))?;
+        writeln!(
+            out,
+            "{}",
+            page.bold(format!("{}, {} at once, times in ms", counted(self.pods, "pod", "pods"), self.jobs))
+        )?;
         let row = |name: &str, times: &Times, share: String| {
             let figures = [times.p50_ms, times.p99_ms, times.max_ms].map(|figure| format!("{figure:.2}"));
             [vec![name.to_owned()], figures.to_vec(), vec![share]].concat()

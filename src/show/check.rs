@@ -8,6 +8,7 @@ use super::{Page, Show, harmless};
 use crate::check::rule::{Explanation, RuleList};
 use crate::check::watch::{Change, CheckChange};
 use crate::check::{CheckReport, Evidence, Finding, Severity, Summary};
+use crate::model::count::counted;
 
 impl Show for CheckReport {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
@@ -17,7 +18,7 @@ impl Show for CheckReport {
         }
         self.not_judged(page, out)?;
         let own = self.targets.iter().filter(|target| *target != "node").count();
-        let judged = if own == 1 { "1 pod".to_owned() } else { format!("{own} pods") };
+        let judged = counted(own, "pod", "pods");
         sentence(page, out, 0, &format!("{judged}: {}{}", counts(&self.summary), self.why_not_run()))
     }
 

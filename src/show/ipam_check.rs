@@ -6,6 +6,7 @@ use super::check::findings;
 use super::page::{columns, sentence};
 use super::words::since;
 use super::{Page, Show, harmless};
+use crate::model::count::counted;
 use crate::view::ipam_check::{IpamRelease, IpamReport};
 
 impl Show for IpamReport {
@@ -67,7 +68,7 @@ impl Show for IpamRelease {
                 }
             }
         }
-        let addresses = if free == 1 { "1 address".to_owned() } else { format!("{free} addresses") };
+        let addresses = counted(free, "address", "addresses");
         match (self.applied, free) {
             (true, _) => writeln!(out, "{addresses} released"),
             (false, 0) => writeln!(out, "nothing to release"),

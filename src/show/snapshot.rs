@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use super::page::flow;
 use super::words::{bytes, since};
 use super::{Page, Show, harmless, sentence};
+use crate::model::count::counted;
 use crate::model::snapshot::{Because, LeftOut};
 use crate::view::snapshot::{Change, Difference, Field, Saved, SnapshotDiff, What};
 
@@ -15,8 +16,8 @@ impl Show for Saved {
             self.file.clone(),
             bytes(self.bytes),
             format!("node {}", self.node),
-            format!("{} workloads", self.workloads),
-            format!("{} namespaces", self.namespaces),
+            counted(self.workloads, "workload", "workloads"),
+            counted(self.namespaces, "namespace", "namespaces"),
         ];
         flow(page, out, 0, &parts)?;
         left_out(&self.left_out).iter().try_for_each(|line| sentence(page, out, 0, line))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::snapshot::What;
 use crate::check::{CheckReport, Facts, pods};
+use crate::model::count::counted;
 use crate::model::link::Link;
 use crate::model::netns::{Inode, NetnsState};
 use crate::model::node::Node;
@@ -126,7 +127,14 @@ fn namespace(table: &mut Table, name: &str, state: &NetnsState) {
         [
             ("inode", state.netns.inode.to_string()),
             ("mounts", state.netns.paths.join(" ")),
-            ("held", if holders > 0 { format!("by {holders} mounts or descriptors") } else { String::new() }),
+            (
+                "held",
+                if holders > 0 {
+                    format!("by {}", counted(holders, "mount or descriptor", "mounts or descriptors"))
+                } else {
+                    String::new()
+                },
+            ),
             ("unread", text(state.unread())),
         ],
     );

@@ -137,19 +137,15 @@ fn what_happened_since_the_report_keeps_it() {
     assert_eq!(outcome(&release(&node, &[&last], true)).0, ["10.88.0.50"]);
 }
 
-#[test]
-fn whoever_takes_it_under_the_lock_is_faster() {
-    let Some(node) = leaky() else { return };
-    let report = report(&node, "report.json");
-    let go = node.machine.scratch().text("go");
-    let held = node.machine.scratch().text("held");
-    node.machine.leave(&format!(
-        "flock {STORE}/lock sh -c 'touch {held}; until [ -e {go} ]; do sleep 0.02; done; printf \"other\\r\\neth0\" >{STORE}/10.88.0.50'"
-    ));
+/// Releases it; once podnet waits for the lock, which somebody holds, that is done, and the lock let go.
+fn release_while(node: &Node, report: &str, done: &str) -> Ran {
+    let [go, held] = ["go", "held"].map(|name| node.machine.scratch().text(name));
+    let _ = (std::fs::remove_file(&go), std::fs::remove_file(&held));
+    node.machine.leave(&format!("flock {STORE}/lock sh -c 'touch {held}; until [ -e {go} ]; do sleep 0.02; done'"));
     let exists = |path: &str| std::path::Path::new(path).exists().then_some(());
     wait_for("the lock to be held", Duration::from_secs(20), || exists(&held));
     let mut command = node.machine.command(env!("CARGO_BIN_EXE_podnet"));
-    command.args(["ipam", "release", "-o", "json", "--from-report", &report, "--apply"]);
+    command.args(["ipam", "release", "-o", "json", "--from-report", report, "--apply"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // Its thread that waits for the lock is called so.
     let waits = || {
@@ -160,14 +156,28 @@ fn whoever_takes_it_under_the_lock_is_faster() {
         names.into_iter().any(|name| name.trim() == "flock").then_some(())
     };
     wait_for("podnet to wait for the lock", Duration::from_secs(60), waits);
+    node.run(done);
     std::fs::write(&go, "").unwrap();
-    let ran = Ran::new(child.wait_with_output().unwrap(), Duration::ZERO);
-    assert_eq!(outcome(&ran).0, Vec::<String>::new());
+    Ran::new(child.wait_with_output().unwrap(), Duration::ZERO)
+}
+
+#[test]
+fn whoever_takes_it_under_the_lock_is_faster() {
+    let Some(node) = leaky() else { return };
+    let report = report(&node, "report.json");
+    let look = format!("cd {STORE}; stat -c '%i %s %y %z' 10.88.0.50; cat 10.88.0.50");
+    let before = node.run(&look);
+    let taken = release_while(&node, &report, "pod ip addr add 10.88.0.50/24 dev eth0");
+    assert_eq!(outcome(&taken).0, Vec::<String>::new());
+    assert_eq!(node.run(&look), before, "it is not touched");
+    node.run("pod ip addr del 10.88.0.50/24 dev eth0");
+    let given = release_while(&node, &report, &format!(r#"printf 'other\r\neth0' >{STORE}/10.88.0.50"#));
+    assert_eq!(outcome(&given).0, Vec::<String>::new());
     assert!(is_there(&node, "10.88.0.50"));
 }
 
 #[test]
-pub fn reports_of_others_and_forged_ones_free_nothing() {
+fn reports_of_others_and_forged_ones_free_nothing() {
     let Some(node) = leaky() else { return };
     let scratch = node.machine.scratch();
     let good = report(&node, "good.json");

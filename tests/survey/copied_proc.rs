@@ -103,5 +103,5 @@ fn kernel_threads_and_processes_that_ended_are_left_out() {
     let node = proc.node();
     assert_eq!(node.workloads, []);
     let source = node.sources.iter().find(|source| source.name == "proc").unwrap();
-    assert_eq!(source.detail.as_deref(), Some("1 processes, 1 network namespaces"));
+    assert_eq!(source.detail.as_deref(), Some("1 process, 1 network namespace"));
 }

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::{asked, map, queue, socket, state};
 use crate::collect::kernel::problem::chain;
 use crate::collect::options::Options;
+use crate::model::count::counted;
 use crate::model::datapath::{Datapath, LocalEndpoint};
 use crate::model::endpoint::{Endpoint, QueuedDelete, ToldBy};
 use crate::model::source::{Asked, Status};
@@ -56,7 +57,7 @@ impl Evidence {
             Ok((endpoints, problems)) => {
                 let unread = problems.iter().map(|problem| format!("; {problem}")).collect::<String>();
                 let status = if problems.is_empty() { Status::Present } else { Status::Failed };
-                let detail = format!("{} endpoints{unread}", endpoints.len());
+                let detail = format!("{}{unread}", counted(endpoints.len(), "endpoint", "endpoints"));
                 self.sources.push(Asked { name: "cilium state".to_owned(), ..asked(status, detail, start) });
                 self.endpoints = endpoints;
             }
@@ -98,7 +99,10 @@ impl Evidence {
             Err(error) => problems.push(chain(&error)),
         }
         let status = if problems.is_empty() { Status::Present } else { Status::Failed };
-        let told = datapath.endpoints.iter().map(|all| format!("{} addresses in cilium_lxc", all.len()));
+        let told = datapath
+            .endpoints
+            .iter()
+            .map(|all| format!("{} in cilium_lxc", counted(all.len(), "address", "addresses")));
         let detail = told.chain(problems).collect::<Vec<_>>().join("; ");
         self.sources.push(Asked { name: "cilium maps".to_owned(), ..asked(status, detail, start) });
         self.datapath = Some(datapath);

@@ -24,6 +24,7 @@ use super::kernel::problem::chain;
 use super::log;
 use super::options::Options;
 use crate::model::agent::{Agent, Allocation, SOURCE};
+use crate::model::count::counted;
 use crate::model::datapath::Datapath;
 use crate::model::endpoint::{Endpoint, QueuedDelete, StatusChange};
 use crate::model::node::Node;
@@ -193,7 +194,7 @@ fn present(agent: Agent, endpoints: Vec<Endpoint>, start: Instant) -> Cilium {
     let version = agent.version.as_ref().map(|version| format!("{version}, ")).unwrap_or_default();
     let unread = agent.problems.first().map(|problem| format!("; {problem}")).unwrap_or_default();
     let status = if agent.problems.is_empty() { Status::Present } else { Status::Failed };
-    let detail = format!("{version}{} endpoints{unread}", endpoints.len());
+    let detail = format!("{version}{}{unread}", counted(endpoints.len(), "endpoint", "endpoints"));
     let sources = vec![asked(status, detail, start)];
     Cilium { sources, agent: Some(agent), endpoints, ..Cilium::default() }
 }
@@ -211,7 +212,8 @@ pub fn unread_log(error: &Error) -> Asked {
 
 /// … for several, which did not come in time.
 pub fn unread_logs(count: usize) -> Asked {
-    let detail = Some(format!("the agent did not tell the logs of {count} endpoints in time"));
+    let detail =
+        Some(format!("the agent did not tell the logs of {} in time", counted(count, "endpoint", "endpoints")));
     Asked { name: "endpoint log".to_owned(), status: Status::Failed, detail, elapsed_ms: 0.0 }
 }
 

@@ -3,6 +3,7 @@
 use netlink_packet_core::{NetlinkDeserializable, NetlinkSerializable};
 
 use super::netlink::{Dump, Error, Netlink};
+use crate::model::count::counted;
 
 /// The errnos of a kernel that has no such table.
 const UNSUPPORTED: [i32; 3] = [nix::libc::EOPNOTSUPP, nix::libc::EAFNOSUPPORT, nix::libc::EPROTONOSUPPORT];
@@ -20,7 +21,8 @@ pub fn told<T>(problems: &mut Vec<String>, table: &str, dump: Result<Dump<T>, Er
     match dump {
         Ok(dump) => {
             if dump.undecoded > 0 {
-                problems.push(format!("{table}: {} entries are of a form that podnet does not know", dump.undecoded));
+                let entries = counted(dump.undecoded, "entry", "entries");
+                problems.push(format!("{table}: {entries} of a form that podnet does not know"));
             }
             dump.messages
         }

@@ -29,6 +29,7 @@ use session::note;
 
 use super::options::{Kube, Options};
 use super::{log, proc};
+use crate::model::count::counted;
 use crate::model::kube::Kubernetes;
 use crate::model::source::{Answer, Asked, Status};
 
@@ -92,7 +93,7 @@ pub async fn kubelet(options: &Options) -> Option<Kubelet> {
 /// Server, version, and how much it let be read.
 fn summary(told: &Kubernetes) -> String {
     let version = told.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
-    let pods = told.pods.as_ref().map(|pods| format!(", {} pods", pods.len())).unwrap_or_default();
+    let pods = told.pods.as_ref().map(|pods| format!(", {}", counted(pods.len(), "pod", "pods"))).unwrap_or_default();
     format!("{}{version}, node {}{pods}, as {}", told.server, told.node_name, told.credentials)
 }
 

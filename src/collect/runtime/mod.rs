@@ -24,6 +24,7 @@ pub use merge::merge;
 use super::kernel::problem::chain;
 use super::log;
 use super::options::{Options, Runtimes};
+use crate::model::count::counted;
 use crate::model::network::NetworkStatus;
 use crate::model::source::{Answer, Asked, Status};
 use crate::model::workload::{Role, Workload};
@@ -162,7 +163,8 @@ fn outcome(name: &str, start: Instant, answer: Answer<Told>) -> (Asked, Told) {
     let (status, detail, told) = match answer {
         Answer::Present(told) => {
             let version = told.version.as_ref().map(|version| format!("{version}, ")).unwrap_or_default();
-            (Status::Present, format!("{version}{} containers", told.workloads.len()), told)
+            let containers = counted(told.workloads.len(), "container", "containers");
+            (Status::Present, format!("{version}{containers}"), told)
         }
         Answer::Absent(why) => (Status::Absent, why, Told::default()),
         Answer::Failed(why) => (Status::Failed, why, Told::default()),

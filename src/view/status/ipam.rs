@@ -2,6 +2,7 @@
 
 use super::{Part, PartState};
 use crate::model::agent::Fill;
+use crate::model::count::counted;
 use crate::model::node::Node;
 
 /// Of a hundred: from here on pods will soon find no address.
@@ -14,13 +15,14 @@ pub(super) fn part(node: &Node) -> Part {
         Some(told) => {
             told.fills.iter().for_each(|fill| filled(&mut part, fill));
             if told.fills.is_empty() {
-                part.fact("held", Some(format!("{} addresses", told.allocations.len())));
+                part.fact("held", Some(counted(told.allocations.len(), "address", "addresses")));
             }
         }
         None => {
             for store in &node.address_stores {
                 for network in &store.networks {
-                    part.fact(&store.kind, Some(format!("{} {} addresses held", network.name, network.held.len())));
+                    let held = counted(network.held.len(), "address", "addresses");
+                    part.fact(&store.kind, Some(format!("{} {held} held", network.name)));
                 }
             }
         }
@@ -45,6 +47,7 @@ fn filled(part: &mut Part, fill: &Fill) {
     if free == 0 && fill.size > 0 {
         part.degrade(format!("no {family} address is free: the next pod gets none"));
     } else if fill.used.saturating_mul(100) >= fill.size.saturating_mul(NEARLY_FULL) {
-        part.degrade(format!("only {free} {family} addresses are free"));
+        let (one, many) = (format!("{family} address is free"), format!("{family} addresses are free"));
+        part.degrade(format!("only {}", counted(free, &one, &many)));
     }
 }
