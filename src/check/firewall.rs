@@ -131,9 +131,11 @@ pub static BRIDGE_UNFILTERED: Rule = Rule {
     sentence: "Services do not work between pods of one bridge: what it passes on is hidden from kube-proxy's rules.",
     meaning: "A pod that calls a service whose backend is on the same bridge gets an answer from the backend's own address, \
               which it did not ask, and drops it.",
-    origin: "net.bridge.bridge-nf-call-iptables is 0: br_netfilter was loaded after the sysctl files were read",
+    origin: "br_netfilter is not loaded, so there is no net.bridge.bridge-nf-call-iptables; or that is 0, as the module was \
+             loaded after the sysctl files were read",
     confirm: "sysctl net.bridge.bridge-nf-call-iptables",
-    fix: "sysctl -w net.bridge.bridge-nf-call-iptables=1, and load br_netfilter early (/etc/modules-load.d)",
+    fix: "modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1, and load it early \
+          (/etc/modules-load.d)",
     needs: &[Need::Firewall, Need::Sysctls],
     follows: &[],
     run: Run::Host(bridge_unfiltered),
@@ -142,7 +144,7 @@ pub static BRIDGE_UNFILTERED: Rule = Rule {
 fn bridge_unfiltered(facts: &Facts<'_>, pods: &[Pod<'_>]) -> Vec<Hit> {
     const SETTING: &str = "net.bridge.bridge-nf-call-iptables";
     let Some(host) = facts.host() else { return Vec::new() };
-    let off = host.sysctls.as_ref().and_then(|sysctls| sysctls.values.get(SETTING)).is_some_and(|value| value == "0");
+    let set = host.sysctls.as_ref().and_then(|sysctls| sysctls.values.get(SETTING)).map(String::as_str);
     let proxied = host
         .firewall
         .iter()
@@ -151,13 +153,13 @@ fn bridge_unfiltered(facts: &Facts<'_>, pods: &[Pod<'_>]) -> Vec<Hit> {
     let on_bridge = pods.iter().filter(|pod| pod.is_of_kubernetes()).flat_map(|pod| &pod.ends).find_map(|end| {
         end.pair().filter(|far| far.state.netns.is_host)?.master().filter(|master| master.kind == "bridge")
     });
-    let Some(bridge) = on_bridge.filter(|_| off && proxied) else { return Vec::new() };
-    let hit = Hit::new().saw(SETTING, "0", "kernel").saw("bridge with pods", bridge.name.clone(), "kernel").saw(
-        "kube-proxy's rules",
-        "in nf_tables",
-        "nf_tables",
-    );
-    vec![super::sysctl::who_sets(hit, facts, SETTING).command(format!("sysctl -w {SETTING}=1"))]
+    let Some(bridge) = on_bridge.filter(|_| proxied && matches!(set, None | Some("0"))) else { return Vec::new() };
+    let hit = Hit::new()
+        .saw(SETTING, set.unwrap_or("not there"), "kernel")
+        .saw("bridge with pods", bridge.name.clone(), "kernel")
+        .saw("kube-proxy's rules", "in nf_tables", "nf_tables");
+    let load = if set.is_none() { "modprobe br_netfilter && " } else { "" };
+    vec![super::sysctl::who_sets(hit, facts, SETTING).command(format!("{load}sysctl -w {SETTING}=1"))]
 }
 
 pub static DOCKER_HALF_GONE: Rule = Rule {

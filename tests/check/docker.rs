@@ -38,3 +38,11 @@ pub fn container(id: &str, name: &str) -> Value {
     json!({"Id": id, "Names": [format!("/{name}")], "Image": "bb", "ImageID": "", "Command": "", "Created": 0, "Ports": [],
            "Labels": {}, "State": "running", "Status": "Up", "HostConfig": {"NetworkMode": "bridge"}, "Mounts": []})
 }
+
+/// … as cri-dockerd makes one for a pod: its sandbox.
+pub fn sandbox(id: &str, namespace: &str, pod: &str) -> Value {
+    let mut sandbox = container(id, &format!("k8s_POD_{pod}"));
+    sandbox["Labels"] = json!({"io.kubernetes.pod.namespace": namespace, "io.kubernetes.pod.name": pod,
+        "io.kubernetes.sandbox.id": id, "io.kubernetes.container.name": "POD"});
+    sandbox
+}

@@ -1,5 +1,6 @@
 //! The stand-in API server, on the node's own machine: it listens there, and the kubeconfig lies where kubeadm puts it.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use podnet::netns::Handle;
@@ -8,8 +9,9 @@ use serde_json::{Value, json};
 use crate::apiserver::ApiServer;
 use crate::case::assert_healthy;
 use crate::cilium::Cilium;
-use crate::docker::{Docker, container};
+use crate::docker::Docker;
 use crate::node::Node;
+use crate::proof::{Proven, proofs};
 
 /// With the objects of the recorded node, which is this one, without two of its pods that are not made here.
 pub fn on(node: &Node) -> ApiServer {
@@ -26,17 +28,7 @@ pub fn on(node: &Node) -> ApiServer {
     server
 }
 
-/// Rules with a test here.
-pub const TRIED: &[&str] = &[
-    "PN-KUBE-001",
-    "PN-KUBE-002",
-    "PN-KUBE-003",
-    "PN-KUBE-004",
-    "PN-KUBE-005",
-    "PN-KUBE-006",
-    "PN-KUBE-007",
-    "PN-KUBE-008",
-];
+proofs![pn_kube_001, pn_kube_002, pn_kube_003, pn_kube_004, pn_kube_005, pn_kube_006, pn_kube_007, pn_kube_008,];
 
 pub const PODS: &str = "/api/v1/pods";
 const NODES: &str = "/api/v1/nodes";
@@ -58,100 +50,87 @@ impl Scene {
         let cilium = Cilium::new()?;
         let server = on(&cilium.node);
         let sandbox = |name: &str, namespace: &str, pod: &str| {
-            let id = cilium.node.container_id(name);
-            let mut sandbox = container(&id, &format!("k8s_POD_{pod}"));
-            sandbox["Labels"] = json!({"io.kubernetes.pod.namespace": namespace, "io.kubernetes.pod.name": pod,
-                "io.kubernetes.sandbox.id": id, "io.kubernetes.container.name": "POD"});
-            sandbox
+            crate::docker::sandbox(&cilium.node.container_id(name), namespace, pod)
         };
         Docker::on(&cilium.node).has(&[sandbox("web", "demo", "web1"), sandbox("db", "shop", "db")]);
         Some(Self { cilium, server })
     }
 
     /// Writes something else into one collection for a while.
-    pub fn proves(&self, code: &str, path: &str, change: impl Fn(&mut Vec<Value>)) {
-        assert_healthy(&self.cilium.node, "before");
-        let before = std::cell::RefCell::new(Vec::new());
-        self.server.change(path, |objects| {
-            before.replace(objects.clone());
-            change(objects);
-        });
-        assert_eq!(self.cilium.node.codes(), [code]);
-        self.server.change(path, |objects| *objects = before.borrow().clone());
-        assert_healthy(&self.cilium.node, "after");
+    pub fn proves(&self, code: &'static str, path: &str, change: impl Fn(&mut Vec<Value>)) -> Proven {
+        let before = RefCell::new(Vec::new());
+        let breaks = || {
+            self.server.change(path, |objects| {
+                before.replace(objects.clone());
+                change(objects);
+            });
+        };
+        let mends = || {
+            self.server.change(path, |objects| *objects = before.borrow().clone());
+        };
+        self.cilium.node.proves(code, breaks, mends)
     }
 }
 
-#[test]
-fn pn_kube_001() {
-    let Some(scene) = Scene::new() else { return };
-    let elsewhere = json!([{"ip": "10.244.1.77"}]);
-    scene.proves("PN-KUBE-001", PODS, |pods| {
+fn pn_kube_001() -> Option<Proven> {
+    Some(Scene::new()?.proves("PN-KUBE-001", PODS, |pods| {
         let status = &mut called(pods, "web1")["status"];
-        status["podIPs"] = elsewhere.clone();
+        status["podIPs"] = json!([{"ip": "10.244.1.77"}]);
         status["podIP"] = json!("10.244.1.77");
-    });
+    }))
 }
 
-#[test]
-fn pn_kube_002() {
-    let Some(scene) = Scene::new() else { return };
-    scene.proves("PN-KUBE-002", PODS, |pods| {
+fn pn_kube_002() -> Option<Proven> {
+    Some(Scene::new()?.proves("PN-KUBE-002", PODS, |pods| {
         let mut lost = called(pods, "web1").clone();
         lost["metadata"]["name"] = json!("lost");
         lost["metadata"]["uid"] = json!("lost");
         pods.push(lost);
-    });
+    }))
 }
 
-#[test]
-fn pn_kube_003() {
-    let Some(scene) = Scene::new() else { return };
-    scene.proves("PN-KUBE-003", PODS, |pods| pods.retain(|pod| pod["metadata"]["name"] != "web1"));
+fn pn_kube_003() -> Option<Proven> {
+    Some(Scene::new()?.proves("PN-KUBE-003", PODS, |pods| pods.retain(|pod| pod["metadata"]["name"] != "web1")))
 }
 
-#[test]
-fn pn_kube_004() {
-    let Some(scene) = Scene::new() else { return };
-    scene.proves("PN-KUBE-004", ENDPOINTS, |endpoints| endpoints.retain(|one| one["metadata"]["name"] != "web1"));
+fn pn_kube_004() -> Option<Proven> {
+    let lose = |endpoints: &mut Vec<Value>| endpoints.retain(|one| one["metadata"]["name"] != "web1");
+    Some(Scene::new()?.proves("PN-KUBE-004", ENDPOINTS, lose))
 }
 
-#[test]
-fn pn_kube_005() {
-    let Some(scene) = Scene::new() else { return };
-    scene
+fn pn_kube_005() -> Option<Proven> {
+    let scene = Scene::new()?;
+    let _ = scene
         .proves("PN-KUBE-005", ENDPOINTS, |endpoints| called(endpoints, "web1")["status"]["identity"]["id"] = json!(7));
-    scene.proves("PN-KUBE-005", ENDPOINTS, |endpoints| {
+    Some(scene.proves("PN-KUBE-005", ENDPOINTS, |endpoints| {
         called(endpoints, "web1")["status"]["state"] = json!("not-ready")
-    });
+    }))
 }
 
-#[test]
-fn pn_kube_006() {
-    let Some(scene) = Scene::new() else { return };
+fn pn_kube_006() -> Option<Proven> {
+    let scene = Scene::new()?;
     let unready = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady";
-    for (kind, status, message) in [("NetworkUnavailable", "True", "no route created"), ("Ready", "False", unready)] {
+    let conditions = [("NetworkUnavailable", "True", "no route created"), ("Ready", "False", unready)];
+    let proven = conditions.map(|(kind, status, message)| {
         let condition = json!({"type": kind, "status": status, "message": message, "reason": "KubeletNotReady"});
         scene.proves("PN-KUBE-006", NODES, |nodes| {
             called(nodes, "vm")["status"]["conditions"] = json!([condition]);
-        });
-    }
+        })
+    });
+    proven.into_iter().last()
 }
 
-#[test]
-fn pn_kube_007() {
-    let Some(scene) = Scene::new() else { return };
+fn pn_kube_007() -> Option<Proven> {
     let taint = json!([{"key": "node.cilium.io/agent-not-ready", "effect": "NoSchedule"}]);
-    scene.proves("PN-KUBE-007", NODES, |nodes| called(nodes, "vm")["spec"]["taints"] = taint.clone());
+    Some(Scene::new()?.proves("PN-KUBE-007", NODES, |nodes| called(nodes, "vm")["spec"]["taints"] = taint.clone()))
 }
 
 fn wants(pod: &mut Value, port: Value) {
     pod["spec"]["containers"][0]["ports"] = json!([port]);
 }
 
-#[test]
-fn pn_kube_008() {
-    let Some(scene) = Scene::new() else { return };
+fn pn_kube_008() -> Option<Proven> {
+    let scene = Scene::new()?;
     let port =
         |protocol: &str, ip: &str| json!({"containerPort": 80, "hostPort": 8080, "protocol": protocol, "hostIP": ip});
     // Of another protocol, or of another address of the node, it is another port.
@@ -162,8 +141,11 @@ fn pn_kube_008() {
         });
         assert_healthy(&scene.cilium.node, "two ports");
     }
-    scene.server.change(PODS, |pods| wants(called(pods, "db"), port("UDP", "")));
-    scene.proves("PN-KUBE-008", PODS, |pods| wants(called(pods, "db"), port("TCP", "0.0.0.0")));
+    scene.server.change(PODS, |pods| {
+        wants(called(pods, "web1"), port("TCP", ""));
+        wants(called(pods, "db"), port("UDP", ""));
+    });
+    Some(scene.proves("PN-KUBE-008", PODS, |pods| wants(called(pods, "db"), port("TCP", "0.0.0.0"))))
 }
 
 /// Five endpoints that a real agent called ready and healthy while each was broken in another way, beside four that were

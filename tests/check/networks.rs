@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::case::{Case, assert_healthy, cases};
 use crate::node::Kind::{Bridge, Macvlan, Ptp, Routed};
 use crate::node::{Kind, Node};
+use crate::proof::{Proven, proofs};
 use crate::support::prerequisite;
 use crate::support::shell::wait_for;
 
-/// Rules with a test here that is no case.
-pub const TRIED: &[&str] = &["PN-CNI-021"];
+proofs![pn_cni_021];
 
 cases! {
     pn_cni_007: Case {
@@ -89,13 +89,11 @@ fn two_default_routes_with_rules_are_well() {
 }
 
 /// A real containerd that reads another directory than the one it is thought to.
-#[test]
-fn pn_cni_021() {
+fn pn_cni_021() -> Option<Proven> {
     if !prerequisite::root_and(&["containerd"]) {
-        return;
+        return None;
     }
-    let Some(node) = Node::new(Kind::Ptp) else { return };
-    assert_healthy(&node, "without it");
+    let node = Node::new(Kind::Ptp)?;
     let config = r#"version = 2
 root = "/run/ctd/root"
 state = "/run/ctd/state"
@@ -108,15 +106,18 @@ bin_dir = "/opt/cni/bin"
 "#;
     node.machine.scratch().write("containerd.toml", config);
     node.run("mkdir -p /run/ctd/net.d /run/containerd");
-    node.machine.leave(&format!("containerd --config {}", node.machine.scratch().text("containerd.toml")));
     let asked = || {
         let report = node.report();
         let sources = report["sources"].as_array().unwrap();
         sources.iter().any(|source| source["name"] == "cri" && source["status"] == "present").then_some(())
     };
-    wait_for("containerd", Duration::from_secs(60), asked);
-    assert_eq!(node.codes(), ["PN-CNI-021"]);
-    node.run("cp /etc/cni/net.d/10-net.conflist /run/ctd/net.d/");
-    wait_for("containerd to read it", Duration::from_secs(30), || node.codes().is_empty().then_some(()));
-    assert_healthy(&node, "with a network");
+    let breaks = || {
+        node.machine.leave(&format!("containerd --config {}", node.machine.scratch().text("containerd.toml")));
+        wait_for("containerd", Duration::from_secs(60), asked);
+    };
+    let mends = || {
+        node.run("cp /etc/cni/net.d/10-net.conflist /run/ctd/net.d/");
+        wait_for("containerd to read it", Duration::from_secs(30), || node.codes().is_empty().then_some(()));
+    };
+    Some(node.proves("PN-CNI-021", breaks, mends))
 }

@@ -198,6 +198,9 @@ taken() { # by Cilium's program, what comes out of the pod
   tc qdisc replace dev "$HOSTIF" clsact
   tc filter replace dev "$HOSTIF" ingress prio 1 handle 1 bpf da object-pinned /sys/fs/bpf/cil_from_container
 }
+given() { # by another program, what goes to the pod
+  tc filter replace dev "$HOSTIF" egress prio 1 handle 1 bpf da object-pinned /sys/fs/bpf/cil_to_container
+}
 kind_cilium() {
   cilium_pod web 10.244.1.249 52:1e:f9:cb:16:47 lxcbafbf983d433 42:3d:83:68:7d:d1 50 demo/web1
   cilium_pod db 10.244.1.104 0a:7d:be:ea:3a:39 lxcf677d59c77cc 22:0f:db:ed:85:73 56 shop/db

@@ -3,23 +3,6 @@
 use crate::case::{Case, cases};
 use crate::node::Kind::{Bridge, Host, Macvlan, Nested, Ptp, Routed};
 
-/// Rules that need more than a shell to be broken; their tests stand in files of their own.
-pub const ELSEWHERE: &[&str] = &[
-    "PN-LINK-001",
-    "PN-LINK-012",
-    "PN-NS-001",
-    "PN-NS-005",
-    "PN-NS-006",
-    "PN-NS-007",
-    "PN-NS-008",
-    "PN-CNI-019",
-    "PN-CNI-020",
-    "PN-SOCK-001",
-    "PN-SOCK-002",
-    "PN-SOCK-003",
-    "PN-FW-004",
-];
-
 /// Every case, of what the kernel shows and of what was promised.
 pub fn all() -> impl Iterator<Item = &'static Case> {
     CASES.iter().chain(crate::promises::CASES).chain(crate::networks::CASES)

@@ -78,9 +78,27 @@ impl Cri {
                 }),
             }),
         };
+        self.run(config)
+    }
+
+    /// Another sandbox for the same pod, as a kubelet makes that does not know of the first.
+    pub fn run_again(&self, pod: &Pod) -> Pod {
+        let mut config = pod.config.clone();
+        config.metadata.iter_mut().for_each(|metadata| metadata.attempt += 1);
+        self.run(config)
+    }
+
+    fn run(&self, config: PodSandboxConfig) -> Pod {
         let request = RunPodSandboxRequest { config: Some(config.clone()) };
         let answer: RunPodSandboxResponse = self.call("RunPodSandbox", request);
-        Pod { sandbox: answer.pod_sandbox_id, namespace: namespace.into(), name: name.into(), uid, config }
+        let PodSandboxMetadata { name, uid, namespace, .. } = config.metadata.clone().unwrap();
+        Pod { sandbox: answer.pod_sandbox_id, namespace, name, uid, config }
+    }
+
+    /// Whether its sandbox runs.
+    pub fn is_ready(&self, pod: &Pod) -> bool {
+        let pods: ListPodSandboxResponse = self.call("ListPodSandbox", Empty {});
+        pods.items.iter().any(|item| item.id == pod.sandbox && item.state == 0)
     }
 
     /// A container in the pod; its id. Without a command it sleeps.
@@ -303,6 +321,9 @@ mod message {
         pub id: String,
         #[prost(message, optional, tag = "2")]
         pub metadata: Option<PodSandboxMetadata>,
+        /// 0 is ready.
+        #[prost(int32, tag = "3")]
+        pub state: i32,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]

@@ -3,13 +3,15 @@
 //! What is done to it (sysctls, routes, firewalls, stores below /var/lib and /etc) is done to nobody else, and ends with it.
 //! It has an uplink with a gateway, and no pods yet.
 
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::os::fd::AsRawFd;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::podnet::Ran;
 use super::scratch::Scratch;
-use super::shell::{succeed, wait_for};
+use super::shell::wait_for;
 
 /// `$1` is the scratch directory. /etc, /var and /opt can be written; what the real machine keeps there of networks is
 /// hidden, and the namespaces that it has mounted are unmounted.
@@ -105,14 +107,22 @@ impl Machine {
         command
     }
 
-    /// Runs shell commands on it; panics with their words when one of them fails.
+    /// Runs shell commands on it; panics with their words when one of them fails, or waits for what never comes.
     pub fn run(&self, script: &str) -> String {
-        succeed(self.command("sh").args(["-ec", script]))
+        // No pipes: what a script leaves behind may hold them open, and reading them would not end.
+        let [mut stdout, mut stderr] = [(); 2].map(|()| tempfile::tempfile().unwrap());
+        let mut command = self.command("timeout");
+        command.args(["60", "sh", "-ec", script]);
+        command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
+        let status = command.status().unwrap();
+        let said = text(&mut stdout);
+        assert!(status.success(), "{command:?}: {status}\n{said}{}", text(&mut stderr));
+        said.trim_end().to_owned()
     }
 
     /// Runs shell commands on it that leave processes behind; their number is that of the last one.
     pub fn leave(&self, script: &str) -> u32 {
-        let null = std::fs::File::options().read(true).write(true).open("/dev/null").unwrap();
+        let null = File::options().read(true).write(true).open("/dev/null").unwrap();
         assert!(null.as_raw_fd() > 2);
         let file = self.scratch.text("pid");
         let script = format!("{script} </dev/null >/dev/null 2>&1 & echo $! > {file}");
@@ -123,7 +133,8 @@ impl Machine {
     /// podnet, as somebody types it there. Variables of the test's own environment lead it nowhere.
     pub fn podnet(&self, args: &[&str]) -> Ran {
         let begin = std::time::Instant::now();
-        let mut command = self.command("env");
+        let mut command = self.command("timeout");
+        command.args(["120", "env"]);
         let variables = ["DOCKER_HOST", "CONTAINER_HOST", "CONTAINER_RUNTIME_ENDPOINT", "PODNET_TARGET", "COLUMNS"];
         for variable in variables.into_iter().chain(["KUBECONFIG", "CILIUM_SOCK"]) {
             command.args(["-u", variable]);
@@ -133,6 +144,14 @@ impl Machine {
         let output = command.arg(BINARY).args(args).output().unwrap();
         Ran::new(output, begin.elapsed())
     }
+}
+
+/// All that was written to it.
+fn text(file: &mut File) -> String {
+    let mut text = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut text).unwrap();
+    text
 }
 
 impl Drop for Machine {
