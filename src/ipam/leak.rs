@@ -176,3 +176,58 @@ impl Removed<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn network() -> (tempfile::TempDir, NetworkDirectory, IpAddr) {
+        let store = tempfile::tempdir().unwrap();
+        fs::create_dir(store.path().join("net")).unwrap();
+        fs::write(store.path().join("net/10.0.0.7"), "pod\r\neth0").unwrap();
+        let network = NetworkDirectory::open(store.path(), "net").unwrap();
+        (store, network, IpAddr::from([10, 0, 0, 7]))
+    }
+
+    #[test]
+    fn a_name_that_leads_out_of_the_store_is_none_of_its_networks() {
+        let (store, ..) = network();
+        for name in ["", ".", "..", "net/", "./net", "net/../net", "/etc"] {
+            assert!(NetworkDirectory::open(store.path(), name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_changed_since_it_was_looked_at_stays() {
+        let (store, network, address) = network();
+        let file = store.path().join("net/10.0.0.7");
+        let seen = network.fingerprint(address).unwrap().unwrap();
+        fs::write(&file, "new\r\neth0").unwrap();
+        let locked = network.lock().unwrap();
+        assert!(locked.release(address, &seen).unwrap().is_none());
+        assert!(file.exists());
+    }
+
+    #[test]
+    fn a_link_is_no_file_of_an_address() {
+        let (store, network, address) = network();
+        fs::rename(store.path().join("net/10.0.0.7"), store.path().join("file")).unwrap();
+        std::os::unix::fs::symlink("../file", store.path().join("net/10.0.0.7")).unwrap();
+        assert_eq!(network.fingerprint(address).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_put_back_is_the_same_but_for_its_inode() {
+        let (_store, network, address) = network();
+        let seen = network.fingerprint(address).unwrap().unwrap();
+        let locked = network.lock().unwrap();
+        let removed = locked.release(address, &seen).unwrap().unwrap();
+        assert_eq!(network.fingerprint(address).unwrap(), None);
+        removed.put_back().unwrap();
+        let again = network.fingerprint(address).unwrap().unwrap();
+        assert_eq!((&again.sha256, again.size, &again.modified), (&seen.sha256, seen.size, &seen.modified));
+        assert_ne!(again.inode, seen.inode);
+    }
+}

@@ -70,6 +70,11 @@ pub fn refuses(node: &Node, reports: &[&str], why: &str) {
     assert!(said.contains(why), "{why} in {said}");
     if ran.status == 0 {
         assert_eq!(outcome(&ran).0, Vec::<String>::new());
+        assert_eq!(
+            outcome(&release(node, reports, false)).0,
+            Vec::<String>::new(),
+            "nor does a mere look say otherwise"
+        );
     }
 }
 
