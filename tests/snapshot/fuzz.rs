@@ -15,10 +15,10 @@ use proptest::sample::Index;
 use serde_json::{Value, json};
 
 /// One that a nested node with a broken pair left; later versions must read it as well.
-const RECORDED: &str = include_str!("../data/snapshot/node.json");
+pub const RECORDED: &str = include_str!("../data/snapshot/node.json");
 
 /// Where every value of the document is.
-fn places(value: &Value, place: String, places: &mut Vec<String>) {
+pub fn places(value: &Value, place: String, places: &mut Vec<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(key, value)| {
             self::places(value, format!("{place}/{}", key.replace('~', "~0").replace('/', "~1")), places);
@@ -32,7 +32,7 @@ fn places(value: &Value, place: String, places: &mut Vec<String>) {
 }
 
 #[derive(Clone, Debug)]
-enum Change {
+pub enum Change {
     /// Another value that fits the type, mostly.
     Spoil(Index),
     Remove,
@@ -42,7 +42,7 @@ enum Change {
     Copy(Index),
 }
 
-fn change() -> impl Strategy<Value = (Index, Change)> {
+pub fn change() -> impl Strategy<Value = (Index, Change)> {
     let change = prop_oneof![
         8 => any::<Index>().prop_map(Change::Spoil),
         1 => Just(Change::Remove),
@@ -112,7 +112,7 @@ fn spoilt(value: &Value, pick: Index) -> Value {
     choices[pick.index(choices.len())].clone()
 }
 
-fn changed(document: &mut Value, places: &[String], place: &str, change: &Change) {
+pub fn changed(document: &mut Value, places: &[String], place: &str, change: &Change) {
     let copied = match change {
         Change::Copy(from) => document.pointer(&places[from.index(places.len())]).cloned(),
         _ => None,

@@ -12,5 +12,7 @@ mod node;
 
 mod diff;
 mod fuzz;
+mod fuzz_commands;
+mod limit;
 mod replay;
 mod save;

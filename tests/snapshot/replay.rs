@@ -1,15 +1,17 @@
 //! A node is broken, kept, and destroyed. What every command prints of the file stays what it was.
 
 use std::path::Path;
+use std::process::Command;
 
 use crate::node::{Kind, Node};
-use crate::support::machine::Machine;
-use crate::support::podnet::{Podnet, Ran};
+use crate::support::docker::Docker;
+use crate::support::podnet::{Podnet, Ran, on_docker};
+use crate::support::shell::succeed;
 
 const FORMATS: [&str; 5] = ["table", "wide", "json", "yaml", "name"];
 
-/// What is asked of a snapshot: everything, of every target that it has.
-fn questions(machine: &Machine, file: &str) -> Vec<Vec<String>> {
+/// What is asked of a snapshot: everything, of every target that is of concern.
+fn questions(names: &[&str], file: &str) -> Vec<Vec<String>> {
     let mut questions: Vec<Vec<&str>> = vec![
         vec!["list"],
         vec!["list", "--all", "--sort", "pid"],
@@ -17,6 +19,8 @@ fn questions(machine: &Machine, file: &str) -> Vec<Vec<String>> {
         vec!["check", "--grace", "0"],
         vec!["check", "--grace", "0", "--severity", "error", "--rule", "route"],
         vec!["endpoint", "list"],
+        vec!["endpoint", "get", "1"],
+        vec!["endpoint", "log", "pid:1"],
         vec!["ipam"],
         vec!["ipam", "list"],
         vec!["ipam", "check"],
@@ -24,8 +28,7 @@ fn questions(machine: &Machine, file: &str) -> Vec<Vec<String>> {
         vec!["inspect", "nobody-at-all"],
         vec!["snapshot", "diff", file],
     ];
-    let names = machine.podnet(&["list", "--from", file, "-o", "name"]).stdout;
-    for name in names.lines() {
+    for name in names {
         questions.push(vec!["inspect", name]);
         questions.push(vec!["check", "--grace", "0", name]);
     }
@@ -54,8 +57,6 @@ fn prove(kind: Kind, broken: &str) {
     let machine = &node.machine;
     let kept = tempfile::tempdir().unwrap();
     let file = machine.scratch().text("node.json");
-    // Another place, directory, time zone and user's taste.
-    let moved = kept.path().join("elsewhere.json");
     let saved = machine.podnet(&["snapshot", "save", &file]);
     assert_eq!(saved.status, 0, "{}", saved.stderr);
     let same_as_live = [vec!["list"], vec!["list", "--netns-only", "-o", "wide"], vec!["ipam"], vec!["ipam", "list"]];
@@ -70,31 +71,33 @@ fn prove(kind: Kind, broken: &str) {
     if !broken.is_empty() {
         assert_eq!(live.status, 6, "{}", live.stdout);
     }
-    let questions = questions(machine, &file);
-    assert!(questions.len() >= 11, "{questions:?}");
-    let before = answers(&questions, |words| machine.podnet(words));
+    let names = machine.podnet(&["list", "--from", &file, "-o", "name"]).stdout;
+    let questions = questions(&names.lines().collect::<Vec<_>>(), &file);
+    let here = answers(&questions, |words| machine.podnet(words));
+    // Another place, directory, time zone and user's taste.
+    let moved = kept.path().join("elsewhere.json");
     std::fs::copy(&file, &moved).unwrap();
     renew(&moved, kind);
     drop(node);
-    let questions: Vec<Vec<String>> = questions
-        .into_iter()
-        .map(|words| {
-            words.into_iter().map(|word| if word == file { moved.to_str().unwrap().to_owned() } else { word }).collect()
-        })
-        .collect();
+    same_elsewhere(&questions, &here, &file, &moved);
+}
+
+/// The same byte for byte by a copy of the file, when the node is no more.
+fn same_elsewhere(questions: &[Vec<String>], here: &[(i32, String, String)], file: &str, moved: &Path) {
     let elsewhere = Podnet::with(&[("TZ", "Pacific/Auckland".to_owned())]);
-    let after = answers(&questions, |words| {
+    let of_copy = |word: &String| if word == file { moved.to_str().unwrap().to_owned() } else { word.clone() };
+    let copied: Vec<Vec<String>> = questions.iter().map(|words| words.iter().map(of_copy).collect()).collect();
+    let there = answers(&copied, |words| {
         let mut command = elsewhere.command();
-        command.current_dir(kept.path()).env_remove("COLUMNS").args(words);
+        command.current_dir(moved.parent().unwrap()).env_remove("COLUMNS").args(words);
         Ran::new(command.output().unwrap(), std::time::Duration::ZERO)
     });
-    for ((question, before), after) in
-        questions.iter().flat_map(|question| FORMATS.map(|_| question)).zip(&before).zip(&after)
-    {
-        assert_eq!(before, after, "{question:?}");
+    let asked = questions.iter().flat_map(|question| FORMATS.map(|_| question));
+    for ((question, here), there) in asked.zip(here).zip(&there) {
+        assert_eq!(here, there, "{question:?}");
     }
-    let answered = before.iter().filter(|(_, stdout, _)| !stdout.is_empty()).count();
-    assert!(answered * 2 > before.len(), "{answered} of {}", before.len());
+    let answered = here.iter().filter(|(_, stdout, _)| !stdout.is_empty()).count();
+    assert!(answered * 2 > here.len(), "{answered} of {}", here.len());
 }
 
 /// The line of sources tells how long each took.
@@ -127,4 +130,48 @@ fn a_nested_node_whose_pair_is_down() {
 #[test]
 fn a_healthy_macvlan() {
     prove(Kind::Macvlan, "");
+}
+
+#[test]
+fn pairs_that_lead_to_the_host_without_a_bridge() {
+    prove(Kind::Ptp, "pod ip link set eth0 mtu 1000; router ip link set \"$HOSTIF\" mtu 9000");
+}
+
+#[test]
+fn processes_on_the_hosts_own_network() {
+    prove(Kind::Host, "");
+}
+
+/// A real dockerd's: on a bridge and broken, on the host's network, on that of another container, and on none.
+#[test]
+fn containers_of_docker() {
+    let Some(docker) = Docker::start() else { return };
+    let web = docker.run("replay-web");
+    let of_web = format!("container:{web}");
+    let others = [("replay-host", "host"), ("replay-beside", of_web.as_str()), ("replay-alone", "none")];
+    let ids = others.map(|(name, network)| docker.run_with(name, &["--network", network], &[]));
+    let ids: Vec<&str> = std::iter::once(&web).chain(&ids).map(String::as_str).collect();
+    let pid = docker.pid("replay-web").to_string();
+    succeed(Command::new("nsenter").args(["-t", &pid, "-n", "ip", "route", "del", "default"]));
+    let kept = tempfile::tempdir().unwrap();
+    let file = kept.path().join("here.json").to_str().unwrap().to_owned();
+    let node = on_docker(docker.socket());
+    let saved = node.run(&["snapshot", "save", &file]);
+    assert_eq!(saved.status, 0, "{}", saved.stderr);
+    let live = node.run(&["check", &web, "--grace", "0", "-o", "name"]);
+    let replayed = node.run(&["check", &web, "--grace", "0", "-o", "name", "--from", &file]);
+    assert_eq!((live.status, &live.stdout), (replayed.status, &replayed.stdout), "{}", replayed.stderr);
+    assert!(live.stdout.contains("PN-ROUTE-002"), "{}", live.stdout);
+    for id in &ids {
+        let (live, replayed) = (node.inspect(id), node.json(&["inspect", id, "--from", &file]));
+        for part in ["workload", "netns", "routes", "rules"] {
+            assert_eq!(live[part], replayed[part], "{part} of {id}");
+        }
+    }
+    let questions = questions(&ids, &file);
+    let here = answers(&questions, |words| node.run(words));
+    drop(docker);
+    let moved = kept.path().join("elsewhere.json");
+    std::fs::copy(&file, &moved).unwrap();
+    same_elsewhere(&questions, &here, &file, &moved);
 }
