@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::engine::Engine;
 use super::error::Error;
 use super::journal::{Phase, State};
-use super::kernel::{link, masquerade};
+use super::kernel::{deletion, link, masquerade};
 use super::names;
 use super::step::Change;
 use crate::collect::kernel::netlink::Netlink;
@@ -183,7 +183,7 @@ pub fn remove(engine: &Engine, store: &Path, leftover: &Leftover) -> Result<Vec<
             let mut netlink = host()?;
             let found = link::find(&mut netlink, name)?.filter(|found| found.alias == Some(names::alias(owner)));
             let Some(found) = found else { return Ok(Vec::new()) };
-            let deleted = link::delete(&mut netlink, found.ifindex)?;
+            let deleted = deletion::delete(&mut netlink, found.ifindex)?;
             Ok(if deleted { vec![Change::removed(format!("link {} {name}", found.ifindex))] } else { Vec::new() })
         }),
         Leftover::Address { owner, address } => alone(engine, owner, || {

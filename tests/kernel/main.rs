@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod deletion;
 mod inside;
 mod link;
 mod peer;

@@ -11,7 +11,7 @@ use netlink_packet_route::link::{
 use nix::libc;
 use rtnetlink::{LinkMessageBuilder, LinkNetkit, LinkUnspec, LinkVeth};
 
-use super::{refused, unless};
+use super::refused;
 use crate::collect::kernel::netlink::{self, Netlink};
 use crate::flow::error::Error;
 use crate::model::link::Offload;
@@ -135,13 +135,6 @@ pub fn set_offload(netlink: &mut Netlink, ifindex: u32, offload: &Offload) -> Re
 
 fn set(netlink: &mut Netlink, message: LinkMessage, what: &str) -> Result<(), Error> {
     netlink.execute(RouteNetlinkMessage::SetLink(message), 0).map_err(refused(what))
-}
-
-/// Deletes a link and with it its other end; `false` when it was gone already.
-pub fn delete(netlink: &mut Netlink, ifindex: u32) -> Result<bool, Error> {
-    let message = LinkUnspec::new_with_index(ifindex).build();
-    let deleted = netlink.execute(RouteNetlinkMessage::DelLink(message), 0);
-    unless(libc::ENODEV, deleted).map_err(refused(format!("delete interface {ifindex}")))
 }
 
 /// What is needed to recognise a link, and to compare it with what it should be.

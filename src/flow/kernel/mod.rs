@@ -2,6 +2,8 @@
 
 pub mod address;
 pub mod cookie;
+pub mod deletion;
+mod errand;
 pub mod link;
 pub mod masquerade;
 pub mod mount;

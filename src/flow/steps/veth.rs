@@ -3,6 +3,7 @@
 use netlink_packet_route::link::NetkitMode;
 
 use crate::flow::error::Error;
+use crate::flow::kernel::deletion;
 use crate::flow::kernel::link::{self, Device, Pair};
 use crate::flow::mac;
 use crate::flow::names;
@@ -80,7 +81,7 @@ impl Step for Veth {
             work.notes.push(format!("the interface {name} of the host is not of this pod: it is left alone"));
             return Ok(Vec::new());
         }
-        let deleted = link::delete(work.host()?, found.ifindex)?;
+        let deleted = deletion::delete(work.host()?, found.ifindex)?;
         Ok(if deleted { vec![Change::removed(format!("link {} {name}", found.ifindex))] } else { Vec::new() })
     }
 }
