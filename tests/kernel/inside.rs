@@ -1,6 +1,8 @@
 //! What only a thread inside can read: sockets and sysctls.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
 use podnet::collect::kernel::{Programs, Sockets, Want};
@@ -51,6 +53,29 @@ fn listeners_and_a_count_by_state() {
     assert_eq!((own.remote, own.state.as_str()), (held.1.peer_addr().ok(), "established"));
     let mapped = held.4.local_addr().unwrap();
     assert!(others.iter().any(|socket| socket.remote == Some(mapped)), "an IPv4 peer of a dual-stack socket is IPv4");
+}
+
+#[test]
+fn what_is_left_of_a_connection_is_counted_when_nothing_else_is_there() {
+    if !prerequisite::root_and(&["ip"]) {
+        return;
+    }
+    let pod = TestNetns::new();
+    pod.ip("link set lo up");
+    let read = || read_one(&pod, &Want { sockets: Sockets::Counted, ..Want::default() }).sockets.unwrap();
+    assert!(read().count_by_state.is_empty());
+    for address in ["127.0.0.1:7001", "[::1]:7001"] {
+        let connect = || {
+            let listener = TcpListener::bind(address).unwrap();
+            let client = TcpStream::connect(address).unwrap();
+            let served = listener.accept().unwrap().0;
+            drop(client); // who closes first waits
+            served
+        };
+        let mut served = pod.handle().run(connect).unwrap();
+        assert_eq!(served.read(&mut [0]).unwrap(), 0);
+    }
+    assert_eq!(read().count_by_state, BTreeMap::from([("tcp/time-wait".to_owned(), 2)]));
 }
 
 #[test]
