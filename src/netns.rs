@@ -186,7 +186,7 @@ pub fn visit<T: Send>(handles: &[&Handle], work: impl Fn(usize, &Handle) -> T + 
     const MOST: usize = 8;
     let threads = match handles.len() {
         few @ (0 | 1) => few,
-        many => (2 * cores()).min(MOST).min(many),
+        many => cores().min(MOST).min(many),
     };
     let next = AtomicUsize::new(0);
     let hop = || {

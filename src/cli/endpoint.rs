@@ -162,7 +162,7 @@ async fn through_workload(node: &mut Node, options: &Options, target: &Target) -
     survey.node.sources.splice(0..0, node.sources.drain(..));
     let pick = resolve(&survey.node, target)?;
     if let Some(inode) = pick.netns {
-        survey.read_closely(inode, options, false);
+        survey.read_closely(inode, false);
     }
     node.sources = std::mem::take(&mut survey.node.sources);
     of_pick(&survey.node, target, pick)

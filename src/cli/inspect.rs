@@ -1,6 +1,7 @@
 //! `podnet inspect`.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
 use clap::Args;
@@ -58,11 +59,24 @@ async fn of_node(target: &Target, options: &Options, every_socket: bool) -> Resu
         Err(unresolved) => return Err(explained(&survey, target, unresolved).await),
         Ok(pick) => pick,
     };
-    if let Some(workload) = pick.workload.and_then(|index| survey.node.workloads.get_mut(index)) {
-        runtime::look_closer(workload, options).await;
-    }
-    if let Some(inode) = pick.netns {
-        survey.read_closely(inode, options, every_socket);
+    // The runtime and the kernel answer side by side.
+    let mut closer = pick.workload.and_then(|index| survey.node.workloads.get(index)).cloned();
+    let reading = tokio::task::spawn_blocking(move || {
+        if let Some(inode) = pick.netns {
+            survey.read_closely(inode, every_socket);
+        }
+        survey
+    });
+    let looking = async {
+        if let Some(workload) = &mut closer {
+            runtime::look_closer(workload, options).await;
+        }
+    };
+    let (read, ()) = tokio::join!(reading, looking);
+    let mut survey = read.map_err(|died| Error::Start { source: io::Error::other(died) })?;
+    let slot = pick.workload.and_then(|index| survey.node.workloads.get_mut(index));
+    if let Some((slot, closer)) = slot.zip(closer) {
+        *slot = closer;
     }
     let workload = pick.workload.and_then(|index| survey.node.workloads.get(index));
     let state = pick.netns.and_then(|inode| survey.node.namespace(inode)).cloned().unwrap_or_default();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::netns;
 
 /// So many are asked of faster than a thread starts.
-const A_SHARE: usize = 32;
+const A_SHARE: usize = 8;
 
 const MOST_THREADS: usize = 8;
 

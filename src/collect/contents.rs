@@ -1,9 +1,9 @@
-//! Small files that the kernel writes.
+//! Files that the kernel writes.
 
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::path::Arg;
 
 /// A file that the kernel writes in one piece (`single_open`, sysctls): a read that leaves room has it whole. Half the
@@ -18,6 +18,23 @@ pub fn contents(folder: impl AsFd, name: impl Arg) -> io::Result<Vec<u8>> {
             break;
         }
         bytes.resize(2 * length, 0);
+    }
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
+/// A file that the kernel writes piece by piece, as mount tables: with room from the start, where `fs::read` begins with
+/// 32 bytes, as such a file has no size.
+pub fn long_contents(path: impl Arg) -> io::Result<Vec<u8>> {
+    const ROOM: usize = 32 * 1024;
+    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let (mut bytes, mut length) = (Vec::new(), 0);
+    loop {
+        bytes.resize(length + ROOM, 0);
+        match rustix::io::read(&file, bytes.get_mut(length..).unwrap_or_default())? {
+            0 => break,
+            more => length += more,
+        }
     }
     bytes.truncate(length);
     Ok(bytes)

@@ -18,7 +18,7 @@ use crate::model::kube::pod::KubePod;
 use crate::model::netns::{Inode, NetnsState};
 use crate::model::node::{Names, Node};
 use crate::model::snapshot::Inhabitants;
-use crate::model::socket::{Socket, SocketProcess};
+use crate::model::socket::SocketProcess;
 use crate::model::source::{Asked, Status};
 use crate::netns::Handle;
 
@@ -89,7 +89,7 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
     }
     if depth == Depth::Whole {
         let inodes: Vec<Inode> = survey.node.namespaces.iter().map(|state| state.netns.inode).collect();
-        survey.name_socket_processes(&inodes, options);
+        inodes.into_iter().for_each(|inode| survey.name_socket_processes(inode));
     }
     survey
 }
@@ -165,7 +165,7 @@ impl Survey {
 
     /// Reads all there is of one namespace, and what concerns it of the host's and of those where its links'
     /// other ends are; `wide` reads every socket.
-    pub fn read_closely(&mut self, inode: Inode, options: &Options, wide: bool) {
+    pub fn read_closely(&mut self, inode: Inode, wide: bool) {
         let start = Instant::now();
         self.read(vec![(inode, Want::everything(wide))]);
         let around = |programs| Want { programs, sockets: Sockets::None, ..Want::judgeable() };
@@ -180,7 +180,7 @@ impl Survey {
         }
         ends.remove(&inode);
         self.read(ends.into_iter().map(|(inode, links)| (inode, around(Programs::Of(links)))).collect());
-        self.name_socket_processes(&[inode], options);
+        self.name_socket_processes(inode);
         self.told_by_kernel(start);
     }
 
@@ -221,40 +221,15 @@ impl Survey {
         }
     }
 
-    /// Most are held by processes of the namespace; for the rest all are asked (Docker's own resolver listens in the
-    /// containers' namespaces). Sockets of the kernel have no inode.
-    fn name_socket_processes(&mut self, inodes: &[Inode], options: &Options) {
-        for inode in inodes {
-            let here: Vec<u32> = self.processes_in(*inode).map(|process| process.pid).collect();
-            if self.unnamed_sockets(*inode).next().is_some() {
-                self.name_sockets(*inode, &proc::socket_holders(&options.proc_root, here.into_iter()));
-            }
-        }
-        let mut rest = inodes.to_vec();
-        rest.retain(|inode| self.unnamed_sockets(*inode).next().is_some());
-        if rest.is_empty() {
-            return;
-        }
-        let asked = |process: &&Process| process.netns.as_slice() != inodes;
-        let others: Vec<u32> = self.walk.processes.values().filter(asked).map(|process| process.pid).collect();
-        let holders = proc::socket_holders(&options.proc_root, others.into_iter());
-        rest.into_iter().for_each(|inode| self.name_sockets(inode, &holders));
-    }
-
-    fn unnamed_sockets(&mut self, inode: Inode) -> impl Iterator<Item = &mut Socket> {
+    /// Docker's own resolver listens in the containers' namespaces, and is a process of none of them. Sockets of the
+    /// kernel have no inode.
+    fn name_socket_processes(&mut self, inode: Inode) {
         let state = self.node.namespaces.iter_mut().find(|state| state.netns.inode == inode);
-        let sockets = state.and_then(|state| state.sockets.as_mut()).into_iter();
-        let all = sockets.flat_map(|sockets| sockets.listeners.iter_mut().chain(&mut sockets.others));
-        all.filter(|socket| socket.process.is_none() && socket.inode != 0)
-    }
-
-    fn name_sockets(&mut self, inode: Inode, holders: &BTreeMap<u64, u32>) {
-        let walk = std::mem::take(&mut self.walk);
-        for socket in self.unnamed_sockets(inode) {
-            let process = holders.get(&u64::from(socket.inode)).and_then(|pid| walk.processes.get(pid));
+        let Some(sockets) = state.and_then(|state| state.sockets.as_mut()) else { return };
+        for socket in sockets.listeners.iter_mut().chain(&mut sockets.others).filter(|socket| socket.inode != 0) {
+            let process = self.walk.holder_of(socket.inode.into(), inode);
             socket.process = process.map(|process| SocketProcess { pid: process.pid, name: process.name.clone() });
         }
-        self.walk = walk;
     }
 
     fn told_by_kernel(&mut self, start: Instant) {

@@ -31,7 +31,7 @@ fn inspect(target: &str) -> Inspection {
     let document = runtime.block_on(async {
         let mut survey = survey(&options, target.depth()).await;
         let pick = resolve(&survey.node, &target).unwrap();
-        survey.read_closely(pick.netns.unwrap(), &options, true);
+        survey.read_closely(pick.netns.unwrap(), true);
         inspection(&survey.node, pick, Some(dns::read(&options.proc_root, std::process::id())))
     });
     runtime.shutdown_background();

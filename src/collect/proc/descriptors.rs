@@ -1,4 +1,4 @@
-//! What processes hold open: namespaces, and which process a socket belongs to.
+//! What processes hold open: namespaces, sockets, watches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
@@ -6,8 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, StatxFlags, openat, readlinkat, statat, statx};
-use rustix::path::Arg;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, StatxFlags, openat, readlinkat_raw, statat, statx};
 
 use super::process::inode_in;
 use crate::model::netns::Inode;
@@ -26,6 +25,8 @@ pub struct OpenNetns {
 pub struct Descriptors {
     /// Every netns that a process has open, once a process. podnet's own don't count.
     pub netns: Vec<OpenNetns>,
+    /// Every socket by its inode, with the PID.
+    pub sockets: Vec<(u64, u32)>,
     /// inotify instances by user: those who watch many files run out of them.
     pub inotify: BTreeMap<u32, u64>,
 }
@@ -33,6 +34,7 @@ pub struct Descriptors {
 impl Descriptors {
     pub fn add(&mut self, other: Self) {
         self.netns.extend(other.netns);
+        self.sockets.extend(other.sockets);
         for (user, watches) in other.inotify {
             *self.inotify.entry(user).or_default() += watches;
         }
@@ -49,7 +51,7 @@ pub struct Look<'a> {
 
 impl<'a> Look<'a> {
     pub fn new(root: &'a Path) -> Self {
-        Self { root, own: std::process::id(), nsfs: device_of(CWD, "/proc/self/ns/net") }
+        Self { root, own: std::process::id(), nsfs: device_of("/proc/self/ns/net") }
     }
 
     /// Looks at every descriptor of a process, whose folder in `/proc` that is.
@@ -60,12 +62,18 @@ impl<'a> Look<'a> {
         }
         let mut seen = BTreeSet::new();
         let mut watches = 0;
-        each_descriptor(folder.as_fd(), |open| {
-            watches += u64::from(open.target == "anon_inode:inotify");
-            let path = || self.root.join(pid.to_string()).join("fd").join(open.name.to_string_lossy().as_ref());
-            if let Some(inode) = self.netns_at(open, path).filter(|inode| seen.insert(*inode)) {
-                found.netns.push(OpenNetns { inode, pid, path: path() });
+        each_descriptor(folder.as_fd(), |open| match open.kind() {
+            Some(Kind::Socket(inode)) => found.sockets.push((inode, pid)),
+            Some(Kind::Nameless) => {
+                watches += u64::from(open.target(|target| (target == "anon_inode:inotify").then_some(())).is_some())
             }
+            Some(Kind::OnDevice(device)) if Some(device) == self.nsfs => {
+                let path = self.root.join(pid.to_string()).join("fd").join(open.name.to_string_lossy().as_ref());
+                if let Some(inode) = open.netns(&path).filter(|inode| seen.insert(*inode)) {
+                    found.netns.push(OpenNetns { inode, pid, path });
+                }
+            }
+            _ => {}
         });
         if watches > 0
             && let Ok(process) = statat(&folder, ".", AtFlags::empty())
@@ -74,40 +82,14 @@ impl<'a> Look<'a> {
         }
         found
     }
-
-    /// A namespace that was opened by its mount shows as the path of that mount, and as `/` once that is unmounted; only
-    /// its device tells.
-    fn netns_at(&self, open: &Descriptor<'_>, path: impl Fn() -> PathBuf) -> Option<Inode> {
-        let by_mount =
-            || open.target.starts_with('/') && self.nsfs.is_some() && device_of(open.folder, open.name) == self.nsfs;
-        let by_name = inode_in(open.target, "net");
-        by_name.or_else(|| by_mount().then(|| Handle::open(&path()).ok())?.map(|handle| handle.inode()))
-    }
 }
 
 /// Major and minor number.
 type Device = (u32, u32);
 
-/// The device of a file, as far as the kernel knows it without asking whoever serves the file system: a server that
-/// hangs (FUSE, NFS) is not waited for.
-fn device_of(folder: BorrowedFd<'_>, name: impl Arg) -> Option<Device> {
-    let found = statx(folder, name, AtFlags::STATX_DONT_SYNC, StatxFlags::empty()).ok()?;
+fn device_of(path: &str) -> Option<Device> {
+    let found = statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::empty()).ok()?;
     Some((found.stx_dev_major, found.stx_dev_minor))
-}
-
-/// Socket inode → PID, over the descriptors of `pids`; of several holders the first.
-pub fn socket_holders(root: &Path, pids: impl Iterator<Item = u32>) -> BTreeMap<u64, u32> {
-    let mut holders = BTreeMap::new();
-    for pid in pids {
-        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let Ok(folder) = openat(CWD, root.join(pid.to_string()), directory, Mode::empty()) else { continue };
-        each_descriptor(folder.as_fd(), |open| {
-            if let Some(inode) = inode_in(open.target, "socket") {
-                holders.entry(inode).or_insert(pid);
-            }
-        });
-    }
-    holders
 }
 
 /// What a process has open.
@@ -116,8 +98,44 @@ struct Descriptor<'a> {
     folder: BorrowedFd<'a>,
     /// Its number.
     name: &'a CStr,
-    /// What the kernel calls what it leads to.
-    target: &'a str,
+}
+
+enum Kind {
+    Socket(u64),
+    OnDevice(Device),
+    /// An inode of nobody's (`anon_inode:[eventpoll]` and the like): the only ones with a mode that names no type.
+    Nameless,
+}
+
+impl Descriptor<'_> {
+    /// As far as the kernel knows it without asking whoever serves the file system: a server that hangs (FUSE, NFS) is
+    /// not waited for.
+    fn kind(&self) -> Option<Kind> {
+        let wanted = StatxFlags::TYPE | StatxFlags::INO;
+        let found = statx(self.folder, self.name, AtFlags::STATX_DONT_SYNC, wanted).ok()?;
+        Some(match FileType::from_raw_mode(found.stx_mode.into()) {
+            FileType::Socket => Kind::Socket(found.stx_ino),
+            FileType::Unknown => Kind::Nameless,
+            _ => Kind::OnDevice((found.stx_dev_major, found.stx_dev_minor)),
+        })
+    }
+
+    /// What the kernel calls what it leads to. Longer names than any that are looked for come cut off.
+    fn target<T>(&self, take: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let mut room = [MaybeUninit::uninit(); 64];
+        let (target, _) = readlinkat_raw(self.folder, self.name, &mut room).ok()?;
+        take(std::str::from_utf8(target).ok()?)
+    }
+
+    /// A namespace that was opened by its mount shows as the path of that mount, and as `/` once that is unmounted; then
+    /// it is opened at `path` to see.
+    fn netns(&self, path: &Path) -> Option<Inode> {
+        let by_name = self.target(|target| inode_in(target, "net"));
+        by_name.or_else(|| {
+            let mounted = self.target(|target| target.starts_with('/').then_some(()));
+            mounted.and_then(|()| Handle::open(path).ok()).map(|handle| handle.inode())
+        })
+    }
 }
 
 /// `process` is its folder in `/proc`.
@@ -125,20 +143,12 @@ fn each_descriptor(process: BorrowedFd<'_>, mut take: impl FnMut(&Descriptor<'_>
     let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(folder) = openat(process, "fd", directory, Mode::empty()) else { return };
     let folder = folder.as_fd();
-    let (mut names, mut target) = ([MaybeUninit::uninit(); 4096], Vec::new());
+    let mut names = [MaybeUninit::uninit(); 4096];
     let mut entries = RawDir::new(folder, &mut names);
     while let Some(Ok(entry)) = entries.next() {
-        let name = entry.file_name();
-        if name.to_bytes().starts_with(b".") {
-            continue; // the folder itself and the one above
+        // The folder itself and the one above are no descriptors.
+        if !entry.file_name().to_bytes().starts_with(b".") {
+            take(&Descriptor { folder, name: entry.file_name() });
         }
-        let Ok(found) = readlinkat(folder, name, target) else {
-            target = Vec::new();
-            continue;
-        };
-        if let Ok(target) = found.to_str() {
-            take(&Descriptor { folder, name, target });
-        }
-        target = found.into_bytes();
     }
 }

@@ -6,7 +6,7 @@ mod kernel;
 mod mounts;
 mod process;
 
-pub use descriptors::{Descriptors, OpenNetns, socket_holders};
+pub use descriptors::{Descriptors, OpenNetns};
 pub use kernel::kernel;
 pub use mounts::{NetnsMount, mounted_netns};
 pub use process::{Process, Walk, walk};

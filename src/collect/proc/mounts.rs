@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::process::inode_in;
+use crate::collect::contents::long_contents;
 use crate::model::netns::Inode;
 
 /// A netns bind-mounted at a path of one mount namespace.
@@ -16,9 +16,15 @@ pub struct NetnsMount {
     pub path: PathBuf,
 }
 
+/// How the root of such a mount begins.
+const NETNS: &[u8] = b" net:[";
+
 /// The netns mounts in the mount namespace of `process` (a PID, or `self`), but for those that another mount hides.
 pub fn mounted_netns(root: &Path, process: &str) -> Vec<NetnsMount> {
-    let table = fs::read(root.join(process).join("mountinfo")).unwrap_or_default();
+    let table = long_contents(root.join(process).join("mountinfo")).unwrap_or_default();
+    if !table.windows(NETNS.len()).any(|part| part == NETNS) {
+        return Vec::new();
+    }
     let mounts: Vec<Mount> = table.split(|byte| *byte == b'\n').filter_map(parse).collect();
     let by_id: HashMap<u32, &Mount> = mounts.iter().map(|mount| (mount.id, mount)).collect();
     // A netns is a file: it covers nothing.
@@ -56,7 +62,7 @@ fn is_hidden(mount: &Mount, folders: &[&Mount], by_id: &HashMap<u32, &Mount>) ->
 
 /// Where a file system of that type is mounted in podnet's own mount namespace.
 pub fn mounted(root: &Path, kind: &str) -> Vec<PathBuf> {
-    let table = fs::read(root.join("self/mountinfo")).unwrap_or_default();
+    let table = long_contents(root.join("self/mountinfo")).unwrap_or_default();
     let place = |line: &[u8]| {
         let mut fields = line.split(|byte| *byte == b' ');
         let path = fields.nth(4)?;

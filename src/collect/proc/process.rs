@@ -1,6 +1,6 @@
 //! One walk over the processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -46,6 +46,16 @@ pub struct Walk {
 }
 
 impl Walk {
+    /// Who has a socket: of several processes the first that lives in the netns of the socket, else the first of all.
+    pub fn holder_of(&self, socket: u64, netns: Inode) -> Option<&Process> {
+        let sockets = &self.open.sockets;
+        let from = sockets.partition_point(|(inode, _)| *inode < socket);
+        let same = sockets.iter().skip(from).take_while(|(inode, _)| *inode == socket);
+        let mut holders = same.filter_map(|(_, pid)| self.processes.get(pid));
+        let first = holders.clone().next();
+        holders.find(|process| process.netns == Some(netns)).or(first)
+    }
+
     /// When a process was started, to the second.
     pub fn started_at(&self, process: &Process) -> Option<Timestamp> {
         // USER_HZ, which is 100 on every architecture that has containers.
@@ -61,7 +71,9 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 /// Reads `/proc` once. A process that ends meanwhile is no process.
 pub fn walk(root: &Path) -> io::Result<Walk> {
     let names = fs::read_dir(root)?.flatten();
-    let pids: Vec<u32> = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let kernel_threads = kernel_threads(root);
+    let pids: Vec<u32> = pids.filter(|pid| !kernel_threads.contains(pid)).collect();
     let look = Look::new(root);
     let own_mount_ns = fs::read_link(root.join("self/ns/mnt")).ok().and_then(|link| inode_in(link.to_str()?, "mnt"));
     let mut walk = Walk { booted_at: booted_at(root), own_mount_ns, ..Walk::default() };
@@ -71,7 +83,22 @@ pub fn walk(root: &Path) -> io::Result<Walk> {
         walk.open.add(open);
     }
     walk.open.netns.sort_by_key(|open| open.pid);
+    walk.open.sockets.sort_unstable();
     Ok(walk)
+}
+
+/// What kthreadd made, which a node has hundreds of, in one answer: none of them need be opened to be passed over. Those that
+/// the answer leaves out (proc_pid_children(5): it may, while others end) are told by their flag. Nothing where process 2
+/// is another one, as in a PID namespace.
+fn kernel_threads(root: &Path) -> BTreeSet<u32> {
+    const KTHREADD: &str = "2";
+    let parent = root.join(KTHREADD);
+    let read = |name: &str| contents(CWD, parent.join(name)).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    if read("stat").and_then(|stat| is_of_the_kernel(&stat)) != Some(true) {
+        return BTreeSet::new();
+    }
+    let children = read("task/2/children").unwrap_or_default();
+    children.split_whitespace().chain([KTHREADD]).filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// `btime` of `/proc/stat`.
@@ -112,11 +139,16 @@ fn read(look: &Look<'_>, pid: u32) -> Option<(Process, Descriptors)> {
 fn parse_stat(stat: &str) -> Option<(String, u32, u64)> {
     let (head, tail) = stat.rsplit_once(')')?;
     let (_, name) = head.split_once('(')?;
-    let fields: Vec<&str> = tail.split_whitespace().collect();
-    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
-    let state = fields.first()?;
-    let gone = matches!(*state, "Z" | "X" | "x") || number(6)? & KERNEL_THREAD != 0;
+    let number = |at: usize| tail.split_whitespace().nth(at)?.parse::<u64>().ok();
+    let state = tail.split_whitespace().next()?;
+    let gone = matches!(state, "Z" | "X" | "x") || is_of_the_kernel(stat)?;
     (!gone).then_some((name.to_owned(), u32::try_from(number(1)?).ok()?, number(19)?))
+}
+
+fn is_of_the_kernel(stat: &str) -> Option<bool> {
+    let (_, tail) = stat.rsplit_once(')')?;
+    let flags: u64 = tail.split_whitespace().nth(6)?.parse().ok()?;
+    Some(flags & KERNEL_THREAD != 0)
 }
 
 /// The inode in `net:[4026531840]`.
