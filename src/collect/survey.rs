@@ -15,6 +15,7 @@ use super::proc::{self, Process, Walk};
 use super::{cilium, dns, host, join, kube, log, namespaces, runtime};
 use crate::model::count::counted;
 use crate::model::kube::pod::KubePod;
+use crate::model::link::Link;
 use crate::model::netns::{Inode, NetnsState};
 use crate::model::node::{Names, Node};
 use crate::model::snapshot::Inhabitants;
@@ -167,19 +168,17 @@ impl Survey {
     /// other ends are; `wide` reads every socket.
     pub fn read_closely(&mut self, inode: Inode, wide: bool) {
         let start = Instant::now();
-        self.read(vec![(inode, Want::everything(wide))]);
-        let around = |programs| Want { programs, sockets: Sockets::None, ..Want::judgeable() };
-        let mut ends: BTreeMap<Inode, Vec<u32>> = BTreeMap::from([(self.node.host_netns, Vec::new())]);
-        if let Some(state) = self.node.namespace(inode) {
-            for link in &state.links {
-                let other = link.link_netnsid.and_then(|nsid| state.nsids.iter().find(|known| known.nsid == nsid));
-                if let Some((other, ifindex)) = other.zip(link.link) {
-                    ends.entry(other.inode).or_default().push(ifindex);
-                }
-            }
-        }
+        let host = self.node.host_netns;
+        let around = |links| Want { programs: Programs::Of(links), sockets: Sockets::None, ..Want::judgeable() };
+        // Side by side, as the host's links know the ends that are here.
+        let here = self.node.namespace(host).map(|host| ends_in(host, inode)).unwrap_or_default();
+        let mut wanted = vec![(inode, Want::everything(wide)), (host, around(here.clone()))];
+        wanted.truncate(if inode == host { 1 } else { 2 });
+        self.read(wanted);
+        let mut ends = self.node.namespace(inode).map(other_ends).unwrap_or_default();
         ends.remove(&inode);
-        self.read(ends.into_iter().map(|(inode, links)| (inode, around(Programs::Of(links)))).collect());
+        ends.retain(|end, links| *end != host || links.iter().any(|link| !here.contains(link)));
+        self.read(ends.into_iter().map(|(inode, links)| (inode, around(links))).collect());
         self.name_socket_processes(inode);
         self.told_by_kernel(start);
     }
@@ -252,6 +251,24 @@ impl Survey {
             None => self.node.sources.push(told),
         }
     }
+}
+
+/// The links of a namespace whose other ends are in `other`.
+fn ends_in(state: &NetnsState, other: Inode) -> Vec<u32> {
+    let is_there = |link: &&Link| link.link_netnsid.and_then(|nsid| state.netns_of_id(nsid)) == Some(other);
+    state.links.iter().filter(is_there).map(|link| link.ifindex).collect()
+}
+
+/// The other ends of a namespace's links, by the namespaces that they are in.
+fn other_ends(state: &NetnsState) -> BTreeMap<Inode, Vec<u32>> {
+    let mut ends: BTreeMap<Inode, Vec<u32>> = BTreeMap::new();
+    for link in &state.links {
+        let other = link.link_netnsid.and_then(|nsid| state.netns_of_id(nsid));
+        if let Some((other, ifindex)) = other.zip(link.link) {
+            ends.entry(other).or_default().push(ifindex);
+        }
+    }
+    ends
 }
 
 /// The node's name for itself.

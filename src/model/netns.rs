@@ -100,6 +100,11 @@ impl NetnsState {
         self.links.iter().find(|link| link.name == name)
     }
 
+    /// The namespace that an id means here (netnsid), as far as it is known.
+    pub fn netns_of_id(&self, nsid: i32) -> Option<Inode> {
+        self.nsids.iter().find(|known| known.nsid == nsid).map(|known| known.inode)
+    }
+
     /// Why it could not be read; every namespace that was read has its loopback at least.
     pub fn unread(&self) -> Option<&str> {
         let why = self.problems.first().map_or("it was not read", String::as_str);

@@ -124,8 +124,7 @@ impl<'a> Peers<'a> {
     /// The namespace that the link's `IFLA_LINK_NETNSID` names; its own where there is none.
     fn netns_of(&self, inode: Inode, link: &Link) -> Option<Inode> {
         let Some(nsid) = link.link_netnsid else { return Some(inode) };
-        let state = self.namespaces.get(&inode)?;
-        state.nsids.iter().find(|known| known.nsid == nsid).map(|known| known.inode)
+        self.namespaces.get(&inode)?.netns_of_id(nsid)
     }
 
     fn why_unknown(&self, nsid: i32) -> String {

@@ -165,8 +165,8 @@ fn devices(node: &Node, fits: impl Fn(&Link) -> bool, reason: &'static str) -> V
     let Some(host) = node.namespace(node.host_netns) else { return Vec::new() };
     let found = host.links.iter().filter(|link| fits(link)).map(|link| {
         let nsid = link.link_netnsid.filter(|_| link.is_paired());
-        let beyond = nsid.and_then(|nsid| host.nsids.iter().find(|known| known.nsid == nsid));
-        let mut found = of_namespace(node, beyond.map_or(node.host_netns, |known| known.inode), reason);
+        let beyond = nsid.and_then(|nsid| host.netns_of_id(nsid));
+        let mut found = of_namespace(node, beyond.unwrap_or(node.host_netns), reason);
         found.spelling = format!("dev:{}", link.name);
         found
     });
