@@ -101,6 +101,8 @@ fn octal(digits: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn found(table: &str) -> Vec<NetnsMount> {

@@ -184,4 +184,45 @@ mod tests {
             assert_eq!(parse_stat(stat), None, "{stat}");
         }
     }
+
+    /// A `/proc` of three processes, of which the second has these flags and the third as its child.
+    fn walked(flags_of_the_second: u32) -> Vec<u32> {
+        let root = tempfile::tempdir().unwrap();
+        for (pid, flags) in [(1, 0), (2, flags_of_the_second), (3, 0)] {
+            let folder = root.path().join(pid.to_string());
+            fs::create_dir_all(folder.join("ns")).unwrap();
+            let stat = format!("{pid} (x) S 0 0 0 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 14 0");
+            fs::write(folder.join("stat"), stat).unwrap();
+            std::os::unix::fs::symlink("net:[7]", folder.join("ns/net")).unwrap();
+        }
+        fs::create_dir_all(root.path().join("2/task/2")).unwrap();
+        fs::write(root.path().join("2/task/2/children"), "3 ").unwrap();
+        walk(root.path()).unwrap().processes.into_keys().collect()
+    }
+
+    #[test]
+    fn the_kernels_threads_are_not_even_opened() {
+        assert_eq!(walked(2_129_984), [1], "the third is no kernel thread by its own stat");
+        assert_eq!(walked(0), [1, 2, 3], "in a PID namespace 2 is a process like any other");
+    }
+
+    #[test]
+    fn a_socket_is_held_by_who_lives_in_its_netns_before_others() {
+        let process = |pid, netns| Process {
+            pid,
+            parent: 0,
+            name: String::new(),
+            started: 0,
+            netns: Some(netns),
+            mount_ns: None,
+            container: None,
+        };
+        let mut walk = Walk::default();
+        walk.processes =
+            [process(10, 1), process(20, 7), process(30, 7)].into_iter().map(|each| (each.pid, each)).collect();
+        walk.open.sockets = vec![(99, 20), (100, 10), (100, 20), (100, 30), (101, 10)];
+        let holder = |socket, netns| walk.holder_of(socket, netns).map(|process| process.pid);
+        assert_eq!((holder(100, 7), holder(100, 8), holder(101, 7)), (Some(20), Some(10), Some(10)));
+        assert_eq!((holder(98, 7), holder(102, 7)), (None, None));
+    }
 }
