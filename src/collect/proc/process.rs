@@ -217,10 +217,9 @@ mod tests {
             mount_ns: None,
             container: None,
         };
-        let mut walk = Walk::default();
-        walk.processes =
-            [process(10, 1), process(20, 7), process(30, 7)].into_iter().map(|each| (each.pid, each)).collect();
-        walk.open.sockets = vec![(99, 20), (100, 10), (100, 20), (100, 30), (101, 10)];
+        let processes = [process(10, 1), process(20, 7), process(30, 7)].map(|each| (each.pid, each)).into();
+        let sockets = vec![(99, 20), (100, 10), (100, 20), (100, 30), (101, 10)];
+        let walk = Walk { processes, open: Descriptors { sockets, ..Descriptors::default() }, ..Walk::default() };
         let holder = |socket, netns| walk.holder_of(socket, netns).map(|process| process.pid);
         assert_eq!((holder(100, 7), holder(100, 8), holder(101, 7)), (Some(20), Some(10), Some(10)));
         assert_eq!((holder(98, 7), holder(102, 7)), (None, None));
