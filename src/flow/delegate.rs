@@ -16,7 +16,7 @@ use crate::cni::result::{AddResult, Dns};
 use crate::cni::version::SpecVersion;
 use crate::ipam::{LeasedAddress, Owner};
 
-/// A DHCP server may take its time.
+/// A plugin that asks a server may take its time.
 const DEADLINE: Duration = Duration::from_secs(90);
 
 /// The plugin that gives the addresses, and all that it is told, so that another process can give them back.

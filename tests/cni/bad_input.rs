@@ -36,6 +36,7 @@ fn each_has_its_code_and_leaves_nothing() {
         (conf(json!({"pool": "../x"})), 7, "no pool ../x"),
         (conf(json!({"ipam": {"type": "no-such-plugin"}})), 7, "no plugin «no-such-plugin»"),
         (conf(json!({"ipam": {"type": "../sh"}})), 7, "../sh"),
+        (conf(json!({"ipam": {"type": "dhcp"}})), 7, "podnet routes its pods"),
         (conf(json!({"agent": "calico"})), 2, "agent: «calico»"),
         (conf(json!({"runtimeConfig": {"ips": ["x"]}})), 7, "ips"),
         (conf(json!({"runtimeConfig": {"mac": "ff:ff:ff:ff:ff:ff"}})), 7, "mac"),

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use super::{Session, print, refuse, unwritable};
 use crate::cni::error::{Code, Refusal};
+use crate::cni::netconf::Ipam;
 use crate::cni::result::AddResult;
 use crate::flow::engine::Created;
 use crate::flow::record::Record;
@@ -19,6 +20,7 @@ impl Session {
     pub(super) fn add(&mut self, output: &mut dyn Write) -> Result<(), Refusal> {
         self.refuse_taken_interface()?;
         self.refuse_chained_agent()?;
+        self.refuse_dhcp()?;
         let wish = self.wish()?;
         let created = self.engine.create(wish.clone(), &mut self.log);
         let Created { record, notes, .. } = created.map_err(|failed| refuse::flow(&failed.source))?;
@@ -56,6 +58,17 @@ impl Session {
             return Ok(());
         }
         let message = "prevResult: with «agent» podnet makes the pod's interface itself, and comes first in a chain";
+        Err(Refusal::new(Code::INVALID_CONFIG, message))
+    }
+
+    /// That plugin asks a server through the interface, which there is none of before there is an address; and no server
+    /// would hear it on a link that ends at the host.
+    fn refuse_dhcp(&self) -> Result<(), Refusal> {
+        if self.conf.ipam != Ipam::Delegated("dhcp".to_owned()) {
+            return Ok(());
+        }
+        let message = "ipam.type: «dhcp» asks in the pod's own network segment, and podnet routes its pods; \
+            take host-local or static here, or bridge or macvlan with dhcp";
         Err(Refusal::new(Code::INVALID_CONFIG, message))
     }
 
