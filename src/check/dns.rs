@@ -37,6 +37,7 @@ const DEAD: &[&str] = &[
     "PN-ADDR-001",
     "PN-SYS-006",
     "PN-LINK-010",
+    "PN-NS-006",
 ];
 
 fn unreachable(pod: &Pod<'_>) -> Vec<Hit> {
@@ -73,6 +74,10 @@ fn partly_unreachable(pod: &Pod<'_>) -> Vec<Hit> {
 
 /// Those that nothing leads to, and how many are asked at all.
 fn unreachable_of(pod: &Pod<'_>, dns: &Dns) -> (Vec<IpAddr>, usize) {
+    // Who was given no network is told nameservers all the same, and asks none.
+    if pod.ends.is_empty() {
+        return (Vec::new(), 0);
+    }
     let asked: Vec<IpAddr> = addresses(dns).into_iter().filter(|address| !address.is_loopback()).collect();
     let leads = |address: &IpAddr| {
         let Some(route) = fib::way(pod.state, Flow::to(*address)).leads() else { return false };
@@ -102,7 +107,7 @@ pub static NOBODY_LISTENS: Rule = Rule {
     fix: "have kubelet use /run/systemd/resolve/resolv.conf (resolvConf:), or give Docker a nameserver (\"dns\" in \
           daemon.json)",
     needs: &[Need::Names, Need::Sockets],
-    follows: &[],
+    follows: &["PN-NS-006"],
     run: Run::Pod(nobody_listens),
 };
 

@@ -34,11 +34,11 @@ pub static MISSING: Rule = Rule {
 
 fn missing(pod: &Pod<'_>) -> Vec<Hit> {
     let missing = |reach: &Reach<'_>| match reach.way {
-        Way::Route { route, .. } => route.is_default() && route.kind == "unicast",
+        Way::Route { route, .. } => (route.is_default() && route.kind == "unicast") || keeps_the_rest(route),
         Way::Nowhere => true,
         Way::Refused { .. } => false,
     };
-    wrong(pod, |reach| missing(reach) && !is_delivered_by_a_program(reach.far) && !is_known_to_main(reach))
+    wrong(pod, |reach| missing(reach) && !reach.by_program && !is_known_to_main(reach))
 }
 
 pub static ELSEWHERE: Rule = Rule {
@@ -58,7 +58,7 @@ pub static ELSEWHERE: Rule = Rule {
 fn elsewhere(pod: &Pod<'_>) -> Vec<Hit> {
     let elsewhere = |reach: &Reach<'_>| {
         let route = reach.way.leads().filter(|route| !route.is_default() && route.kind == "unicast");
-        route.is_some() && !is_delivered_by_a_program(reach.far) && !is_known_to_main(reach)
+        route.is_some() && !reach.by_program && !is_known_to_main(reach)
     };
     wrong(pod, elsewhere)
 }
@@ -102,7 +102,7 @@ pub static REFUSES: Rule = Rule {
     sentence: "The node refuses what is meant for the pod: a blackhole or unreachable route stands in the way.",
     meaning: "Whoever sends to the pod gets «host unreachable», or nothing at all.",
     origin: "the route was put there when an earlier pod with this address was deleted (Cilium's \
-             enable-unreachable-routes), or to keep a range from looping, and the pod's own route is missing",
+             enable-unreachable-routes), or by hand",
     confirm: "ip route get ADDRESS on the node says unreachable",
     fix: "delete that route, or restore the pod's own, which is longer",
     needs: TABLES,
@@ -111,7 +111,19 @@ pub static REFUSES: Rule = Rule {
 };
 
 fn refuses(pod: &Pod<'_>) -> Vec<Hit> {
-    wrong(pod, |reach| is_refused(reach) || matches!(reach.way, Way::Refused { .. }))
+    wrong(pod, |reach| match reach.way {
+        Way::Route { route, .. } => route.refuses() && !keeps_the_rest(route),
+        Way::Refused { .. } => true,
+        Way::Nowhere => false,
+    })
+}
+
+/// Whether it has the rest of a node's own range lead nowhere, as Calico's of each block does: what is amiss is the pod's
+/// own route, which is longer.
+fn keeps_the_rest(route: &Route) -> bool {
+    route.kind == "blackhole"
+        && !route.is_default()
+        && route.destination.prefix_len() < route.destination.max_prefix_len()
 }
 
 /// How the node reaches an address of a pod.
@@ -121,11 +133,15 @@ struct Reach<'a> {
     way: Way<'a>,
     /// Whether that is by the pod's own interface, or the bridge that it is a port of.
     right: bool,
+    /// Whether the node's routes do not matter.
+    by_program: bool,
 }
 
 /// Asked of the addresses of the interface that the pod's way out leads by, where the node routes for it.
 fn reaches<'a>(pod: &Pod<'a>) -> Vec<(&'a Link, Reach<'a>)> {
     let mut reaches = Vec::new();
+    // With endpoint routes Cilium leaves it to those to find the pod's interface.
+    let by_routes = pod.facts.node.agent.as_ref().and_then(|agent| agent.mode.endpoint_routes) == Some(true);
     for family in FAMILIES {
         let Some((far, out)) = pod.router(family).zip(pod.way_out(family)) else { continue };
         let link = out.end.link;
@@ -133,7 +149,8 @@ fn reaches<'a>(pod: &Pod<'a>) -> Vec<(&'a Link, Reach<'a>)> {
         for address in global.map(|address| address.address) {
             let way = fib::way(far.state, Flow::to(address));
             let right = way.leads().is_some_and(|route| route.next_hops.iter().any(|hop| is_right(far, hop.ifindex)));
-            reaches.push((link, Reach { far, address, way, right }));
+            let by_program = is_delivered_by_a_program(far) && !by_routes;
+            reaches.push((link, Reach { far, address, way, right, by_program }));
         }
     }
     reaches

@@ -9,6 +9,7 @@ use super::pod::Pod;
 use super::rule::{Need, Rule, Run, Severity};
 use crate::model::address::Family;
 use crate::model::address_store::{AddressStore, StoredAddress, StoredNetwork};
+use crate::model::network::FLANNEL;
 
 pub static LEAKED: Rule = Rule {
     code: "PN-IPAM-001",
@@ -113,7 +114,7 @@ fn given_by_stores<'a>(pod: &Pod<'a>) -> Vec<(&'a StoredNetwork, &'a AddressStor
     let mut given = Vec::new();
     for attachment in &pod.attachments {
         let kind = match (attachment.ipam.as_deref(), attachment.plugins.first().map(String::as_str)) {
-            (Some("host-local"), _) => "host-local",
+            (Some("host-local"), _) | (None, Some(FLANNEL)) => "host-local",
             (_, Some("podnet")) => "podnet",
             _ => continue,
         };

@@ -82,8 +82,9 @@ fn left_over_pair(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
         let peer = facts.peer(host.netns.inode, link).filter(|peer| peer.verdict == Verdict::Confirmed)?;
         let other = host.link(peer.ifindex?).filter(|_| peer.netns.is_some_and(|netns| netns.is_host))?;
         let named = is_plugins_name(&link.name) && idle(link) && idle(other);
-        // Both may have such a name; one of them is enough to tell of.
-        let first = !is_plugins_name(&other.name) || link.ifindex < other.ifindex;
+        // Both may have such a name; one of them is enough to tell of, best the one that would have stayed on the node.
+        let order = |link: &Link| (link.name.starts_with("tmp"), link.ifindex);
+        let first = !is_plugins_name(&other.name) || order(link) < order(other);
         (named && first).then(|| {
             Hit::new()
                 .thing(format!("dev:{}", link.name))

@@ -150,9 +150,8 @@ fn ipv6_disabled(pod: &Pod<'_>) -> Vec<Hit> {
     if !pod.was_promised(Family::Ipv6) || pod.ends.iter().any(|end| end.has_global(Family::Ipv6)) {
         return Vec::new();
     }
-    let disabled = pod.ends.iter().find(|end| {
-        ["all", &end.link.name].iter().any(|interface| of(pod.state, "ipv6", interface, "disable_ipv6") == Some(1))
-    });
+    // The interface's own counts: Docker leaves that of `all` at 1 in containers whose interfaces have IPv6.
+    let disabled = pod.ends.iter().find(|end| of(pod.state, "ipv6", &end.link.name, "disable_ipv6") == Some(1));
     let Some(end) = disabled else { return Vec::new() };
     let promised: Vec<String> =
         super::address::promised(pod).filter(std::net::IpAddr::is_ipv6).map(|address| address.to_string()).collect();

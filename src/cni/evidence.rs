@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::cache::{Cache, Cached, Entry};
 use super::config_dir::{File, Pick, Standing, look, readers};
@@ -16,7 +16,7 @@ use crate::collect::kernel::problem::chain;
 use crate::model::address::Family;
 use crate::model::address_store::AddressRange;
 use crate::model::attachment::{AttachedAddress, AttachedInterface, AttachedRoute, Attachment};
-use crate::model::network::{self, NetworkFile, NetworkReader};
+use crate::model::network::{self, FLANNEL, NetworkFile, NetworkReader};
 use crate::model::node::Node;
 use crate::model::source::Answer;
 use crate::model::workload::Pod;
@@ -159,7 +159,15 @@ pub fn add_ranges(node: &mut Node) {
 
 /// What the runtimes that are configured below `root`, `/` on a node, make of their directories of networks.
 pub fn networks(root: &Path) -> Vec<NetworkReader> {
-    readers(root).into_iter().map(network_reader).collect()
+    let mut found: Vec<NetworkReader> = readers(root).into_iter().map(network_reader).collect();
+    let files = found.iter_mut().flat_map(|reader| &mut reader.files);
+    for file in files.filter(|file| file.plugins.first().is_some_and(|plugin| plugin == FLANNEL)) {
+        if file.ranges.is_empty() {
+            let subnets = super::flannel::subnets(root);
+            file.ranges = subnets.iter().filter_map(|subnet| range(&json!({ "subnet": subnet }))).collect();
+        }
+    }
+    found
 }
 
 fn network_reader(reader: super::config_dir::Reader) -> NetworkReader {

@@ -12,6 +12,7 @@ pub mod error;
 pub mod evidence;
 pub mod exec;
 mod file;
+mod flannel;
 pub mod install;
 pub mod invocation;
 pub mod netconf;

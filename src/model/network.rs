@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::address::Family;
 use super::address_store::AddressRange;
 
+/// The plugin that has host-local give addresses, and says so in no configuration.
+pub const FLANNEL: &str = "flannel";
+
 /// One that reads a directory of configurations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -6,6 +6,7 @@ use crate::node::{Kind, Node, found};
 use crate::proof::Proven;
 
 /// Shell commands that know pods.sh and the values of the pod `web`.
+#[derive(Clone, Copy)]
 pub struct Case {
     pub code: &'static str,
     /// On the first of them it is tried by itself, on all of them in the table.

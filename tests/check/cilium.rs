@@ -69,7 +69,7 @@ impl Cilium {
         let cilium = Self::new()?;
         bpf::pin(&bpf::classifier("cil_to_container"), &cilium.node.machine.root("sys/fs/bpf/cil_to_container"));
         cilium.node.run(
-            "for name in web db; do . /run/pods/$name; given; ip route add $IP4 dev $HOSTIF scope link; done
+            "for name in web db; do . /run/pods/$name; FLAVOUR=routes; restore_router; keep; done
              ip route del 10.244.1.0/24",
         );
         cilium.say(|_, config| {

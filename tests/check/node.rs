@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::machine::Machine;
 use crate::support::prerequisite;
 
-const PODS: &str = include_str!("pods.sh");
+const PODS: &str = concat!(include_str!("pods.sh"), include_str!("topologies.sh"));
 
 /// How the pods are connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,8 @@ pub enum Kind {
     Macvlan,
     Nested,
     Host,
+    Flannel,
+    Calico,
     /// Nothing yet.
     None,
 }
@@ -31,6 +33,8 @@ impl Kind {
             Kind::Macvlan => "kind_macvlan",
             Kind::Nested => "kind_nested",
             Kind::Host => "kind_host",
+            Kind::Flannel => "kind_flannel",
+            Kind::Calico => "kind_calico",
             Kind::None => ":",
         }
     }

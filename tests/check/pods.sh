@@ -2,7 +2,7 @@
 #
 # kind_KIND makes two pods, web and db. Each leaves its values in /run/pods/NAME, for whoever breaks it:
 # HOSTIF, its other end; GATE, the device by which its router speaks to it; ROUTER, the netns of that, or nothing for the
-# machine's own; IP4, IP6, GW4, GW6; and how to restore what it had.
+# machine's own; IP4, IP6, GW4, GW6, MTU; FLAVOUR, what is special with it; and how to restore what it had.
 
 in_netns() { # NETNS COMMAND…, the machine's own where it is empty
   if [ -n "$1" ]; then place=$1; shift; nsenter --net="/run/netns/$place" "$@"; else shift; "$@"; fi
@@ -45,10 +45,14 @@ network() {
     STORE=/var/lib/cni/networks/$NET
     ipam=$(printf ',"ipam":{"type":"host-local","ranges":[[{"subnet":"%s.0/24"}],[{"subnet":"%s::/64"}]]}' "${IP4%.*}" "${IP6%::*}")
   fi
+  case $TYPE in
+    flannel) ipam=',"delegate":{"hairpinMode":true,"isDefaultGateway":true}' ;;
+    calico) ipam=',"datastore_type":"kubernetes","mtu":1450,"ipam":{"type":"calico-ipam"},"policy":{"type":"k8s"}' STORE='' ;;
+  esac
   CONFIG=$(printf '{"cniVersion":"1.0.0","name":"%s","plugins":[{"type":"%s"%s}]}' "$NET" "$TYPE" "$ipam")
   mkdir -p /etc/cni/net.d /opt/cni/bin ${STORE:+"$STORE"}
   if [ -z "$ROUTER" ]; then echo "$CONFIG" >/etc/cni/net.d/10-net.conflist; fi
-  for plugin in "$TYPE" host-local; do printf '#!/bin/sh\n' >"/opt/cni/bin/$plugin"; chmod 755 "/opt/cni/bin/$plugin"; done
+  for plugin in "$TYPE" bridge calico-ipam host-local; do printf '#!/bin/sh\n' >"/opt/cni/bin/$plugin"; chmod 755 "/opt/cni/bin/$plugin"; done
 }
 
 hold() { for address; do [ -z "$STORE" ] || printf '%s\r\neth0' "$(container_id "$NAME")" >"$STORE/$address"; done; } # ADDRESS…, for the pod
@@ -56,14 +60,20 @@ hold() { for address; do [ -z "$STORE" ] || printf '%s\r\neth0' "$(container_id 
 record() { echo "/var/lib/cni/results/$NET-$(container_id "$1")-eth0"; } # NAME
 
 # The MAC that the pod was given, whatever it has now.
-own_mac() { sed -n 's/.*"name": "eth0", "mac": "\([^"]*\)".*/\1/p' "$(record "$1")"; } # NAME
+own_mac() { # NAME
+  if [ "$FLAVOUR" = docker ]; then
+    docker inspect --format "{{(index .NetworkSettings.Networks \"$NET\").MacAddress}}" "$1"
+    return
+  fi
+  sed -n 's/.*"name": "eth0", "mac": "\([^"]*\)".*/\1/p' "$(record "$1")"
+}
 
 cached() { # libcni's record of what ADD gave to the pod whose values are set
   id=$(container_id "$NAME")
   if [ "$KIND" != cilium ]; then POD=demo/$NAME; fi
   config=$(printf %s "$CONFIG" | base64 -w0)
   ips="{\"address\": \"$IP4/$LEN4\", \"gateway\": \"$GW4\", \"interface\": $INDEX}"
-  routes="{\"dst\": \"0.0.0.0/0\", \"gw\": \"$GW4\"}, {\"dst\": \"192.0.2.0/24\", \"gw\": \"$GW4\"}"
+  routes="{\"dst\": \"0.0.0.0/0\", \"gw\": \"$GW4\"}, {\"dst\": \"$ROUTED\", \"gw\": \"$GW4\"}"
   if [ -n "$IP6" ]; then
     ips="$ips, {\"address\": \"$IP6/$LEN6\", \"gateway\": \"$GW6\", \"interface\": $INDEX}"
     routes="$routes, {\"dst\": \"::/0\", \"gw\": \"$GW6\"}"
@@ -73,12 +83,22 @@ cached() { # libcni's record of what ADD gave to the pod whose values are set
 {"kind": "cniCacheV1", "containerId": "$id", "config": "$config", "ifName": "eth0", "networkName": "$NET",
  "netns": "/var/run/netns/$NAME", "cniArgs": [["K8S_POD_NAMESPACE", "${POD%/*}"], ["K8S_POD_NAME", "${POD#*/}"]],
  "result": {"cniVersion": "1.0.0",
-  "interfaces": [$HOST_ENTRY{"name": "eth0", "mac": "$mac", "mtu": 1500, "sandbox": "/var/run/netns/$NAME"}],
+  "interfaces": [$HOST_ENTRY{"name": "eth0", "mac": "$mac", "mtu": $MTU, "sandbox": "/var/run/netns/$NAME"}],
   "ips": [$ips], "routes": [$routes]}}
 JSON
 }
 
+keep() { # the values that are set
+  mkdir -p /run/pods
+  for variable in NAME POD N KIND FLAVOUR TYPE NET STORE HOSTIF GATE ROUTER IP4 IP6 LEN4 LEN6 GW4 GW6 MTU ROUTED; do
+    eval "printf '%s=%s\n' $variable \"\$$variable\""
+  done >"/run/pods/$NAME"
+}
+
+of() { sed -n "s/^$2=//p" "/run/pods/$1"; } # NAME VARIABLE
+
 remember() {
+  if [ "$FLAVOUR" = docker ]; then keep; return; fi
   if [ -n "$HOSTIF" ]; then
     hostmac=$(router ip -j link show dev "$HOSTIF" | sed 's/.*"address":"\([^"]*\)".*/\1/')
     HOST_ENTRY="{\"name\": \"$HOSTIF\", \"mac\": \"$hostmac\"}, " INDEX=1
@@ -86,11 +106,7 @@ remember() {
     HOST_ENTRY='' INDEX=0
   fi
   if [ -n "$ROUTER" ]; then NET=inner; else NET=net; fi
-  network; hold "$IP4" "$IP6"; cached
-  mkdir -p /run/pods
-  for variable in NAME POD N KIND TYPE NET STORE HOSTIF GATE ROUTER IP4 IP6 LEN4 LEN6 GW4 GW6; do
-    eval "printf '%s=%s\n' $variable \"\$$variable\""
-  done >"/run/pods/$NAME"
+  network; hold "$IP4" "$IP6"; cached; keep
 }
 
 # What the pod had, again, whatever of it is left.
@@ -100,14 +116,14 @@ restore() {
   [ -z "$IP6" ] || pod ip addr replace "$IP6/$LEN6" dev eth0 nodad
   if [ "$KIND" = routed ] || [ "$KIND" = cilium ]; then
     pod ip route replace "$GW4" dev eth0 scope link
-    [ -z "$IP6" ] || pod ip -6 route replace "$GW6" dev eth0
+    case $GW6 in '' | fe80:*) ;; *) pod ip -6 route replace "$GW6" dev eth0 ;; esac
   elif [ "$KIND" = ptp ]; then
     pod ip route del 10.89.0.0/24 dev eth0 scope link 2>/dev/null || true
     pod ip route replace "$GW4" dev eth0 scope link
     pod ip route replace 10.89.0.0/24 via "$GW4" dev eth0
   fi
   pod ip route replace default via "$GW4" dev eth0
-  pod ip route replace 192.0.2.0/24 via "$GW4" dev eth0
+  [ -z "$ROUTED" ] || pod ip route replace "$ROUTED" via "$GW4" dev eth0
   [ -z "$IP6" ] || pod ip -6 route replace default via "$GW6" dev eth0
 }
 
@@ -116,31 +132,38 @@ restore_router() {
   router ip link set "$HOSTIF" up
   if [ "$KIND" = ptp ] || [ "$KIND" = routed ]; then
     if [ "$KIND" = ptp ]; then router ip addr replace "$GW4/32" dev "$HOSTIF"; fi
-    router ip addr replace "$GW6/128" dev "$HOSTIF" nodad
+    if [ "$FLAVOUR" != calico ]; then router ip addr replace "$GW6/128" dev "$HOSTIF" nodad; fi
     router ip route replace "$IP4" dev "$HOSTIF" scope link
     router ip -6 route replace "$IP6" dev "$HOSTIF"
+  elif [ "$KIND" = cilium ]; then
+    taken
+    if [ "$FLAVOUR" = routes ]; then given; ip route replace "$IP4" dev "$HOSTIF" scope link; fi
   fi
 }
 
 pair() {
-  router ip link add "$HOSTIF" type veth peer name eth0 netns "/run/netns/$NAME"
+  router ip link add "$HOSTIF" mtu "$MTU" ${HOSTMAC:+address "$HOSTMAC"} type veth peer name eth0 mtu "$MTU" netns "/run/netns/$NAME"
   router ip link set "$HOSTIF" up
+  if [ "$FLAVOUR" = docker ]; then pod sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0; fi
 }
+
+# What is so unless a kind says otherwise: FLAVOUR, BRIDGE, HOSTMAC; a route that ADD gave beside the default one.
+: "${MTU=1500}" "${ROUTED=192.0.2.0/24}"
 
 # docker0, cni0: a bridge that has the gateway's addresses. Nested: the same in a namespace that is a pod itself.
 bridge_pod() { # NAME NUMBER [ROUTER]
-  NAME=$1 N=$2 ROUTER=${3-} KIND=bridge TYPE=bridge GATE=br0 HOSTIF=veth$1 LEN4=24 LEN6=64
+  NAME=$1 N=$2 ROUTER=${3-} KIND=bridge TYPE=${TYPE:-bridge} GATE=${BRIDGE:-br0} HOSTIF=veth$1 LEN4=24 LEN6=64
   subnet=10.88.0 prefix=fd88::
   if [ -n "$ROUTER" ]; then subnet=10.99.0 prefix=fd99::; fi
   IP4=$subnet.$N IP6=$prefix$N GW4=$subnet.1 GW6=${prefix}1
-  if ! router ip link show dev br0 >/dev/null 2>&1; then
-    router ip link add br0 type bridge
-    router ip addr add "$GW4/24" dev br0
-    router ip addr add "$GW6/64" dev br0 nodad
-    router ip link set br0 up
+  if ! router ip link show dev "$GATE" >/dev/null 2>&1; then
+    router ip link add "$GATE" type bridge
+    router ip addr add "$GW4/24" dev "$GATE"
+    router ip addr add "$GW6/64" dev "$GATE" nodad
+    router ip link set "$GATE" up
   fi
   netns "$NAME"; pair
-  router ip link set "$HOSTIF" master br0
+  router ip link set "$HOSTIF" master "$GATE"
   restore; remember
 }
 
@@ -154,7 +177,9 @@ ptp_pod() {
 # Calico, podnet: single addresses, a gateway that nobody has and the node answers for.
 routed_pod() {
   NAME=$1 N=$2 ROUTER='' KIND=routed TYPE=podnet HOSTIF=veth$1 LEN4=32 LEN6=128
-  GATE=$HOSTIF IP4=10.90.0.$N IP6=fd90::$N GW4=169.254.1.1 GW6=fd90::1
+  IP4=10.90.0.$N IP6=fd90::$N GW4=169.254.1.1 GW6=fd90::1
+  if [ "$FLAVOUR" = calico ]; then TYPE=calico HOSTIF=cali0123456789$N GW6=fe80::ecee:eeff:feee:eeee; fi
+  GATE=$HOSTIF
   netns "$NAME"; pair; restore_router
   sysctl -qw "net.ipv4.conf.$HOSTIF.proxy_arp=1" "net.ipv4.neigh.$HOSTIF.proxy_delay=0"
   restore; remember

@@ -7,22 +7,22 @@ cases! {
     pn_cni_001: Case {
         code: "PN-CNI-001",
         on: &[Bridge, Macvlan, Nested],
-        broken: "pod ip addr del $IP4/24 dev eth0; pod ip addr add ${IP4%7}77/24 dev eth0
-            pod ip route add default via $GW4; pod ip route add 192.0.2.0/24 via $GW4",
-        mended: "pod ip addr del ${IP4%7}77/24 dev eth0; restore",
+        broken: "pod ip addr del $IP4/24 dev eth0; pod ip addr add ${IP4%.*}.77/24 dev eth0
+            pod ip route add default via $GW4; pod ip route add $ROUTED via $GW4",
+        mended: "pod ip addr del ${IP4%.*}.77/24 dev eth0; restore",
         beside: &["PN-CNI-002"],
     },
     pn_cni_002: Case {
         code: "PN-CNI-002",
         on: &[Bridge, Macvlan, Nested],
-        broken: "pod ip addr add ${IP4%7}77/24 dev eth0",
-        mended: "pod ip addr del ${IP4%7}77/24 dev eth0",
+        broken: "pod ip addr add ${IP4%.*}.77/24 dev eth0",
+        mended: "pod ip addr del ${IP4%.*}.77/24 dev eth0",
         beside: &[],
     },
     pn_cni_003: Case {
         code: "PN-CNI-003",
         on: &[Ptp, Bridge, Routed, Macvlan, Nested],
-        broken: "pod ip route del 192.0.2.0/24",
+        broken: "pod ip route del $ROUTED",
         mended: "restore",
         beside: &[],
     },
@@ -30,7 +30,7 @@ cases! {
         code: "PN-CNI-004",
         on: &[Ptp, Routed],
         broken: "pod ip link set eth0 mtu 1400; router ip link set $HOSTIF mtu 1400",
-        mended: "pod ip link set eth0 mtu 1500; router ip link set $HOSTIF mtu 1500",
+        mended: "pod ip link set eth0 mtu $MTU; router ip link set $HOSTIF mtu $MTU",
         beside: &[],
     },
     pn_cni_005: Case {
@@ -93,8 +93,8 @@ cases! {
     pn_ipam_001: Case {
         code: "PN-IPAM-001",
         on: &[Bridge, Ptp, Routed, Macvlan, Nested],
-        broken: "NAME=gone; hold ${IP4%7}55",
-        mended: "rm $STORE/${IP4%7}55",
+        broken: "NAME=gone; hold ${IP4%.*}.55",
+        mended: "rm $STORE/${IP4%.*}.55",
         beside: &[],
     },
     pn_ipam_002: Case {
@@ -121,8 +121,8 @@ cases! {
     pn_ipam_005: Case {
         code: "PN-IPAM-005",
         on: &[Bridge, Ptp, Routed, Macvlan, Nested],
-        broken: ": >$STORE/${IP4%7}66",
-        mended: "rm $STORE/${IP4%7}66",
+        broken: ": >$STORE/${IP4%.*}.66",
+        mended: "rm $STORE/${IP4%.*}.66",
         beside: &[],
     },
     pn_ipam_006: Case {
@@ -135,15 +135,15 @@ cases! {
     pn_ipam_007: Case {
         code: "PN-IPAM-007",
         on: &[Bridge, Ptp, Routed, Macvlan, Nested],
-        broken: "for n in $(seq 10 240); do hold ${IP4%7}$n; done",
-        mended: "for n in $(seq 10 240); do rm $STORE/${IP4%7}$n; done; hold $IP4",
+        broken: "for n in $(seq 10 240); do hold ${IP4%.*}.$n; done",
+        mended: "for n in $(seq 10 240); do rm $STORE/${IP4%.*}.$n; done; hold $IP4",
         beside: &[],
     },
     pn_ipam_008: Case {
         code: "PN-IPAM-008",
         on: &[Bridge, Ptp, Routed, Macvlan, Nested],
-        broken: "for n in $(seq 1 254); do [ -e $STORE/${IP4%7}$n ] || hold ${IP4%7}$n; done",
-        mended: "for n in $(seq 1 254); do rm $STORE/${IP4%7}$n; done; hold $IP4
+        broken: "for n in $(seq 1 254); do [ -e $STORE/${IP4%.*}.$n ] || hold ${IP4%.*}.$n; done",
+        mended: "for n in $(seq 1 254); do rm $STORE/${IP4%.*}.$n; done; hold $IP4
             . /run/pods/db; hold $IP4; if [ -e /run/pods/node ]; then . /run/pods/node; hold $IP4; fi",
         beside: &[],
     },

@@ -17,7 +17,7 @@ cases! {
             ip -n elsewhere link set $HOSTIF up",
         mended: "if [ -n \"$ROUTER\" ]; then ip -n elsewhere link set $HOSTIF netns /run/netns/$ROUTER
             else ip -n elsewhere link set $HOSTIF netns $$; fi
-            if [ $KIND = bridge ]; then router ip link set $HOSTIF master br0; fi
+            if [ $KIND = bridge ]; then router ip link set $HOSTIF master $GATE; fi
             if [ $KIND = routed ]; then sysctl -qw net.ipv4.conf.$HOSTIF.proxy_arp=1; fi
             restore_router; restore; ip netns del elsewhere",
         beside: &[],
@@ -54,7 +54,7 @@ cases! {
         code: "PN-LINK-007",
         on: &[Ptp, Bridge, Routed, Nested],
         broken: "pod ip link set eth0 mtu 1400",
-        mended: "pod ip link set eth0 mtu 1500",
+        mended: "pod ip link set eth0 mtu $MTU",
         beside: &[],
     },
     pn_link_008: Case {
@@ -76,7 +76,7 @@ cases! {
         code: "PN-LINK-010",
         on: &[Ptp, Routed],
         broken: "pod ip link set eth0 mtu 1200; router ip link set $HOSTIF mtu 1200",
-        mended: "pod ip link set eth0 mtu 1500; router ip link set $HOSTIF mtu 1500; restore_router; restore",
+        mended: "pod ip link set eth0 mtu $MTU; router ip link set $HOSTIF mtu $MTU; restore_router; restore",
         beside: &[],
     },
     pn_link_011: Case {
@@ -89,8 +89,8 @@ cases! {
     pn_link_013: Case {
         code: "PN-LINK-013",
         on: &[Bridge, Nested],
-        broken: "router ip link set br0 down",
-        mended: "router ip link set br0 up; router ip addr replace $GW6/64 dev br0 nodad",
+        broken: "router ip link set $GATE down",
+        mended: "router ip link set $GATE up; router ip addr replace $GW6/64 dev $GATE nodad",
         beside: &[],
     },
     pn_link_014: Case {
@@ -124,15 +124,15 @@ cases! {
     pn_link_018: Case {
         code: "PN-LINK-018",
         on: &[Bridge, Nested],
-        broken: "ip -n db link set eth0 mtu 1400; router ip link set vethdb mtu 1400",
-        mended: "ip -n db link set eth0 mtu 1500; router ip link set vethdb mtu 1500",
+        broken: "ip -n db link set eth0 mtu 1400; router ip link set $(of db HOSTIF) mtu 1400",
+        mended: "ip -n db link set eth0 mtu $MTU; router ip link set $(of db HOSTIF) mtu $MTU",
         beside: &[],
     },
     pn_link_019: Case {
         code: "PN-LINK-019",
         on: &[Bridge, Ptp, Nested],
         broken: "router ip link del $HOSTIF",
-        mended: "pair; if [ $KIND = bridge ]; then router ip link set $HOSTIF master br0; fi
+        mended: "pair; if [ $KIND = bridge ]; then router ip link set $HOSTIF master $GATE; fi
             restore_router; restore; remember",
         beside: &[],
     },
@@ -170,16 +170,16 @@ cases! {
     pn_addr_003: Case {
         code: "PN-ADDR-003",
         on: &[Bridge, Nested],
-        broken: "pod ip addr add ${IP6%7}8/64 dev eth0
+        broken: "pod ip addr add ${IP6%:*}:8/64 dev eth0
             until pod ip -6 addr show dev eth0 | grep -q dadfailed; do sleep 0.05; done",
-        mended: "pod ip addr del ${IP6%7}8/64 dev eth0",
+        mended: "pod ip addr del ${IP6%:*}:8/64 dev eth0",
         beside: &[],
     },
     pn_addr_004: Case {
         code: "PN-ADDR-004",
         on: &[Bridge, Ptp, Macvlan, Nested],
-        broken: "pod ip addr add ${IP4%7}8/24 dev eth0",
-        mended: "pod ip addr del ${IP4%7}8/24 dev eth0",
+        broken: "pod ip addr add ${IP4%.*}.8/24 dev eth0",
+        mended: "pod ip addr del ${IP4%.*}.8/24 dev eth0",
         beside: &[],
     },
     pn_addr_005: Case {
@@ -192,8 +192,8 @@ cases! {
     pn_addr_006: Case {
         code: "PN-ADDR-006",
         on: &[Bridge, Macvlan, Nested],
-        broken: "pod ip addr add ${IP4%7}255/24 dev eth0",
-        mended: "pod ip addr del ${IP4%7}255/24 dev eth0",
+        broken: "pod ip addr add ${IP4%.*}.255/24 dev eth0",
+        mended: "pod ip addr del ${IP4%.*}.255/24 dev eth0",
         beside: &[],
     },
     pn_route_002: Case {
@@ -233,15 +233,15 @@ cases! {
     pn_route_006: Case {
         code: "PN-ROUTE-006",
         on: &[Ptp, Bridge, Routed, Nested],
-        broken: "if [ $KIND = bridge ]; then router ip route del ${IP4%.7}.0/24 dev br0; else ip route del $IP4; fi",
+        broken: "if [ $KIND = bridge ]; then router ip route del ${IP4%.*}.0/24 dev $GATE; else ip route del $IP4; fi",
         mended: "if [ $KIND = bridge ]; then
-              router ip route add ${IP4%.7}.0/24 dev br0 proto kernel scope link src $GW4; else restore_router; fi",
+              router ip route add ${IP4%.*}.0/24 dev $GATE proto kernel scope link src $GW4; else restore_router; fi",
         beside: &[],
     },
     pn_route_007: Case {
         code: "PN-ROUTE-007",
         on: &[Ptp, Bridge, Routed, Nested],
-        broken: "if [ $KIND = bridge ]; then router ip route add $IP4 dev eth0; else ip route replace $IP4 dev vethdb; fi",
+        broken: "if [ $KIND = bridge ]; then router ip route add $IP4 dev eth0; else ip route replace $IP4 dev $(of db HOSTIF); fi",
         mended: "if [ $KIND = bridge ]; then router ip route del $IP4 dev eth0; else restore_router; fi",
         // The same route is a stale one of the pod that it leads to.
         beside: &["PN-ROUTE-011"],
@@ -263,15 +263,15 @@ cases! {
     pn_route_011: Case {
         code: "PN-ROUTE-011",
         on: &[Ptp, Routed],
-        broken: "ip route add ${IP4%7}99 dev $HOSTIF",
-        mended: "ip route del ${IP4%7}99 dev $HOSTIF",
+        broken: "ip route add ${IP4%.*}.99 dev $HOSTIF",
+        mended: "ip route del ${IP4%.*}.99 dev $HOSTIF",
         beside: &[],
     },
     pn_route_014: Case {
         code: "PN-ROUTE-014",
         on: &[Bridge],
-        broken: "ip route add ${IP4%7}128/25 dev eth0",
-        mended: "ip route del ${IP4%7}128/25 dev eth0",
+        broken: "ip route add ${IP4%.*}.128/25 dev eth0",
+        mended: "ip route del ${IP4%.*}.128/25 dev eth0",
         beside: &[],
     },
     pn_route_015: Case {
@@ -370,12 +370,12 @@ cases! {
         broken: "case $KIND in
             routed) sysctl -qw net.ipv4.conf.$HOSTIF.proxy_arp=0;;
             ptp) sysctl -qw net.ipv4.conf.$HOSTIF.arp_ignore=8;;
-            bridge) router sysctl -qw net.ipv4.conf.br0.arp_ignore=8;;
+            bridge) router sysctl -qw net.ipv4.conf.$GATE.arp_ignore=8;;
             esac",
         mended: "case $KIND in
             routed) sysctl -qw net.ipv4.conf.$HOSTIF.proxy_arp=1;;
             ptp) sysctl -qw net.ipv4.conf.$HOSTIF.arp_ignore=0;;
-            bridge) router sysctl -qw net.ipv4.conf.br0.arp_ignore=0;;
+            bridge) router sysctl -qw net.ipv4.conf.$GATE.arp_ignore=0;;
             esac",
         beside: &[],
     },

@@ -23,7 +23,7 @@ pub static INTERFACE_GONE: Rule = Rule {
     fix: "if the pod should run: kubectl delete pod, so that it is made anew; else the agent's own garbage collection \
           takes the endpoint within ten minutes",
     needs: &[Need::Endpoints],
-    follows: &["PN-CIL-009"],
+    follows: &["PN-CIL-009", "PN-LINK-002"],
     run: Run::Node(interface_gone),
 };
 
