@@ -61,6 +61,7 @@ async fn of_node(target: &Target, options: &Options, every_socket: bool) -> Resu
     };
     // The runtime and the kernel answer side by side.
     let mut closer = pick.workload.and_then(|index| survey.node.workloads.get(index)).cloned();
+    let clients = survey.clients.clone();
     let reading = tokio::task::spawn_blocking(move || {
         if let Some(inode) = pick.netns {
             survey.read_closely(inode, every_socket);
@@ -69,7 +70,7 @@ async fn of_node(target: &Target, options: &Options, every_socket: bool) -> Resu
     });
     let looking = async {
         if let Some(workload) = &mut closer {
-            runtime::look_closer(workload, options).await;
+            runtime::look_closer(workload, options, &clients).await;
         }
     };
     let (read, ()) = tokio::join!(reading, looking);

@@ -187,7 +187,7 @@ async fn look_closer(survey: &Survey, options: &Options) -> Vec<CloserLook> {
         let mut closer = workload.clone();
         let before = workload.clone();
         async move {
-            runtime::look_closer(&mut closer, options).await;
+            runtime::look_closer(&mut closer, options, &survey.clients).await;
             (closer != before).then_some(CloserLook { index, workload: closer })
         }
     };

@@ -31,6 +31,8 @@ pub struct Survey {
     handles: BTreeMap<Inode, Result<Handle, String>>,
     walk: Walk,
     kube: Option<kube::Session>,
+    /// The runtimes that can tell more of one container.
+    pub clients: runtime::Clients,
 }
 
 /// Asks the runtimes while `/proc` is walked, the agent and the API server where the options say so, and reads the
@@ -50,6 +52,7 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
     let in_kube = kube::ask(options, async { kubelet.await.ok().flatten() });
     let (walked, told, agent, in_kube) = tokio::join!(walking, runtimes, agent, in_kube);
     let (mut sources, mut answers): (Vec<Asked>, Vec<runtime::Told>) = told.into_iter().unzip();
+    let clients = runtime::Clients::of(&mut answers);
     let network_status = answers.iter_mut().filter_map(|told| told.network.take()).collect();
     let (walk, found, elapsed) = match walked.map_err(io::Error::other).flatten() {
         Ok((walk, found, elapsed)) => (Ok(walk), found, elapsed),
@@ -83,7 +86,7 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
         cilium.add_to(&mut node);
     }
     let handles = found.into_iter().map(|each| (each.netns.inode, each.handle)).collect();
-    let mut survey = Survey { node, handles, walk, kube };
+    let mut survey = Survey { node, handles, walk, kube, clients };
     survey.read_links(depth);
     if depth >= Depth::Judgeable {
         survey.read_names(options);

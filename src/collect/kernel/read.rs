@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::netlink::Netlink;
 use super::{address, firewall, link, neighbour, nexthop, nsid, problem, program, route, rule, socket, sysctl};
+use crate::model;
 use crate::model::netns::{Netns, NetnsState, Nsid};
 use crate::netns::{self, Handle};
 
@@ -121,8 +122,34 @@ fn unread(netns: &Netns, why: String) -> NetnsState {
 
 /// Runs inside the namespace.
 fn look(visit: &Visit<'_>, candidates: &Candidates<'_>) -> NetnsState {
+    let _inside = tracing::debug_span!("in", netns = visit.netns.inode).entered();
+    let (mut state, sockets) = match visit.want.sockets {
+        Sockets::None => (tables(visit, candidates), None),
+        Sockets::Listeners => (tables(visit, candidates), Some(sockets(visit))),
+        // Beside the rest, as the kernel may search the connections of all namespaces for as long as that takes. A thread
+        // begins in the netns of the one that makes it (clone(2)).
+        Sockets::Counted | Sockets::All => std::thread::scope(|scope| {
+            let reading = std::thread::Builder::new().spawn_scoped(scope, || sockets(visit));
+            let state = tables(visit, candidates);
+            (state, Some(reading.ok().and_then(|reading| reading.join().ok()).unwrap_or_else(|| sockets(visit))))
+        }),
+    };
+    if let Some((sockets, problems)) = sockets {
+        state.sockets = Some(sockets);
+        state.problems.extend(problems);
+    }
+    state
+}
+
+/// With the problems on the way.
+fn sockets(visit: &Visit<'_>) -> (model::socket::Sockets, Vec<String>) {
+    let mut problems = Vec::new();
+    (socket::read(&mut problems, visit.want.sockets), problems)
+}
+
+/// All but the sockets.
+fn tables(visit: &Visit<'_>, candidates: &Candidates<'_>) -> NetnsState {
     let Visit { netns, want, handle } = visit;
-    let _inside = tracing::debug_span!("in", netns = netns.inode).entered();
     let mut netlink = match Netlink::open(netlink_sys::protocols::NETLINK_ROUTE) {
         Ok(netlink) => netlink,
         Err(error) => return unread(netns, problem::chain(&error)),
@@ -149,9 +176,6 @@ fn look(visit: &Visit<'_>, candidates: &Candidates<'_>) -> NetnsState {
     if !matches!(want.programs, Programs::OfNone) {
         let links = state.links.iter_mut().filter(|link| want.programs.wanted(link.ifindex));
         program::read_into(links, netlink, problems);
-    }
-    if want.sockets != Sockets::None {
-        state.sockets = Some(socket::read(problems, want.sockets));
     }
     if want.firewall {
         state.firewall = firewall::read(problems);

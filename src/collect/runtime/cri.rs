@@ -157,7 +157,7 @@ pub async fn ask(socket: PathBuf, judged: bool) -> Result<Told, Error> {
     let container = |container| runtime.container(container, &pods);
     workloads.extend(containers.containers.iter().map(container));
     let network = if judged { network_status(&client, &runtime.name).await } else { None };
-    Ok(Told { version: Some(format!("{} {}", runtime.name, runtime.version)), workloads, network })
+    Ok(Told { version: Some(format!("{} {}", runtime.name, runtime.version)), workloads, network, ..Told::default() })
 }
 
 /// The kubelet takes the node for unready by it. One that tells none is not known to be unready.

@@ -87,15 +87,12 @@ pub async fn ask(runtime: &'static str, socket: PathBuf) -> Result<Told, Error> 
     let list = client.list_containers(Some(options)).await;
     let list = list.map_err(|source| Error::Protocol { socket, runtime, source: Box::new(source) })?;
     let workloads = list.into_iter().map(|summary| from_summary(runtime, version.clone(), summary)).collect();
-    Ok(Told { version, workloads, ..Told::default() })
+    Ok(Told { version, workloads, client: Some((runtime, client)), ..Told::default() })
 }
 
-/// What only `inspect` tells of one container.
-pub async fn look(runtime: &'static str, socket: PathBuf, id: &str) -> Result<Workload, Error> {
-    let (client, _) = connect(runtime, &socket).await?;
-    let answer = client.inspect_container(id, None::<InspectContainerOptions>).await;
-    let answer = answer.map_err(|source| Error::Protocol { socket, runtime, source: Box::new(source) })?;
-    Ok(from_inspection(answer))
+/// What only `inspect` tells of one container, over the connection that brought the list.
+pub async fn look(client: &Docker, id: &str) -> Option<Workload> {
+    client.inspect_container(id, None::<InspectContainerOptions>).await.ok().map(from_inspection)
 }
 
 fn from_summary(runtime: &str, version: Option<String>, summary: ContainerSummary) -> Workload {

@@ -11,12 +11,14 @@ mod merge;
 mod podman;
 mod sockets;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use bollard::Docker;
 use futures_util::future::join_all;
 
 pub use merge::merge;
@@ -36,6 +38,19 @@ pub struct Told {
     pub workloads: Vec<Workload>,
     /// Over the CRI, where it was asked.
     pub network: Option<NetworkStatus>,
+    /// Docker or Podman, to be asked more.
+    client: Option<(&'static str, Docker)>,
+}
+
+/// Who can be asked more without another connection.
+#[derive(Clone, Debug, Default)]
+pub struct Clients(BTreeMap<&'static str, Docker>);
+
+impl Clients {
+    /// Those of the daemons that answered.
+    pub fn of(answers: &mut [Told]) -> Self {
+        Self(answers.iter_mut().filter_map(|told| told.client.take()).collect())
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -175,13 +190,13 @@ fn outcome(name: &str, start: Instant, answer: Answer<Told>) -> (Asked, Told) {
 
 /// Asks the one more question that `inspect` has about one workload: times, ports, paths, PID. An answer that does not
 /// come leaves it as it was.
-pub async fn look_closer(workload: &mut Workload, options: &Options) {
+pub async fn look_closer(workload: &mut Workload, options: &Options, clients: &Clients) {
     let Some(id) = workload.id.clone() else { return };
     let seen_by = |name: &str| workload.seen_by.iter().any(|source| source == name);
-    let closer: Pin<Box<dyn Future<Output = Option<Workload>> + '_>> = if seen_by("docker") {
-        Box::pin(async move { docker::look("docker", sockets::docker()?, &id).await.ok() })
-    } else if seen_by("podman") {
-        Box::pin(async move { docker::look("podman", sockets::podman()?, &id).await.ok() })
+    let daemon = ["docker", "podman"].into_iter().find(|name| seen_by(name));
+    let closer: Pin<Box<dyn Future<Output = Option<Workload>> + '_>> = if let Some(name) = daemon {
+        let Some(client) = clients.0.get(name) else { return };
+        Box::pin(async move { docker::look(client, &id).await })
     } else if seen_by("cri") {
         let sandbox = workload.role == Role::Sandbox;
         Box::pin(async move { cri::look(sockets::cri(options), &id, sandbox).await })
