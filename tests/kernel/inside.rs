@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
 
 use podnet::collect::kernel::{Programs, Sockets, Want};
 
 use crate::read_one;
 use crate::support::netns::TestNetns;
 use crate::support::prerequisite;
+use crate::support::shell::wait_for;
 
 #[test]
 fn listeners_and_a_count_by_state() {
@@ -75,7 +77,8 @@ fn what_is_left_of_a_connection_is_counted_when_nothing_else_is_there() {
         let mut served = pod.handle().run(connect).unwrap();
         assert_eq!(served.read(&mut [0]).unwrap(), 0);
     }
-    assert_eq!(read().count_by_state, BTreeMap::from([("tcp/time-wait".to_owned(), 2)]));
+    let waiting = BTreeMap::from([("tcp/time-wait".to_owned(), 2)]);
+    wait_for("both to wait", Duration::from_secs(10), || (read().count_by_state == waiting).then_some(()));
 }
 
 #[test]
