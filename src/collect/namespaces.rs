@@ -63,7 +63,7 @@ pub fn find(root: &Path, walk: &Walk) -> Vec<Found> {
     let host = Handle::open(&root.join("1/ns/net")).or_else(|_| Handle::own());
     let host_inode = host.as_ref().map_or(0, Handle::inode);
     let mut traces: BTreeMap<Inode, Trace> = BTreeMap::new();
-    trace_mounts(root, &mut traces);
+    trace_mounts(walk, &mut traces);
     trace_processes(root, walk, host_inode, &mut traces);
     trace_descriptors(walk, host_inode, &mut traces);
     trace_foreign_mounts(root, walk, &mut traces);
@@ -80,8 +80,8 @@ pub fn find(root: &Path, walk: &Walk) -> Vec<Found> {
     host.into_iter().chain(others).collect()
 }
 
-fn trace_mounts(root: &Path, traces: &mut BTreeMap<Inode, Trace>) {
-    for mount in proc::mounted_netns(root, "self") {
+fn trace_mounts(walk: &Walk, traces: &mut BTreeMap<Inode, Trace>) {
+    for mount in walk.own_mounts.netns() {
         let trace = traces.entry(mount.inode).or_default();
         let path = mount.path.to_string_lossy().into_owned();
         // The same mount often shows twice, when its folder was bind-mounted onto itself to share it.
@@ -117,7 +117,7 @@ fn trace_foreign_mounts(root: &Path, walk: &Walk, traces: &mut BTreeMap<Inode, T
             continue;
         }
         // `ip netns exec` and the like mount the netns that they are in; being in it says as much.
-        let mounts = proc::mounted_netns(root, &process.pid.to_string()).into_iter();
+        let mounts = proc::MountTable::read(root, &process.pid.to_string()).netns().into_iter();
         for mount in mounts.filter(|mount| process.netns != Some(mount.inode)) {
             let trace = traces.entry(mount.inode).or_default();
             trace.holders.push(holder(HolderKind::ForeignMount, Some(process), Some(&mount.path)));

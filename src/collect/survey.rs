@@ -75,7 +75,7 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
             .iter()
             .map(|each| NetnsState { netns: each.netns.clone(), ..NetnsState::default() })
             .collect(),
-        kernel: Some(proc::kernel(&options.proc_root)),
+        kernel: Some(proc::kernel(&options.proc_root, &walk.own_mounts)),
         network_status,
         kubernetes,
         sources,

@@ -20,6 +20,7 @@ mod elsewhere;
 mod kube;
 mod networks;
 mod node;
+mod once;
 mod promises;
 mod proof;
 mod release;

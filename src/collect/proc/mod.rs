@@ -8,5 +8,5 @@ mod process;
 
 pub use descriptors::{Descriptors, OpenNetns};
 pub use kernel::kernel;
-pub use mounts::{NetnsMount, mounted_netns};
+pub use mounts::{MountTable, NetnsMount};
 pub use process::{Process, Walk, walk};

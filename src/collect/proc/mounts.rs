@@ -16,24 +16,50 @@ pub struct NetnsMount {
     pub path: PathBuf,
 }
 
-/// How the root of such a mount begins.
+/// How the root of a netns mount begins.
 const NETNS: &[u8] = b" net:[";
 
-/// The netns mounts in the mount namespace of `process` (a PID, or `self`), but for those that another mount hides.
-pub fn mounted_netns(root: &Path, process: &str) -> Vec<NetnsMount> {
-    let table = long_contents(root.join(process).join("mountinfo")).unwrap_or_default();
-    if !table.windows(NETNS.len()).any(|part| part == NETNS) {
-        return Vec::new();
+/// What is mounted in one mount namespace, as the kernel lists it.
+#[derive(Debug, Default)]
+pub struct MountTable(Vec<u8>);
+
+impl MountTable {
+    /// Of `process`: a PID, or `self`.
+    pub fn read(root: &Path, process: &str) -> Self {
+        Self(long_contents(root.join(process).join("mountinfo")).unwrap_or_default())
     }
-    let mounts: Vec<Mount> = table.split(|byte| *byte == b'\n').filter_map(parse).collect();
-    let by_id: HashMap<u32, &Mount> = mounts.iter().map(|mount| (mount.id, mount)).collect();
-    // A netns is a file: it covers nothing.
-    let folders: Vec<&Mount> = mounts.iter().filter(|mount| mount.inode.is_none()).collect();
-    let netns = |mount: &Mount| {
-        let found = NetnsMount { inode: mount.inode?, path: mount.path.clone() };
-        (!is_hidden(mount, &folders, &by_id)).then_some(found)
-    };
-    mounts.iter().filter_map(netns).collect()
+
+    /// The netns mounts, but for those that another mount hides.
+    pub fn netns(&self) -> Vec<NetnsMount> {
+        if !self.0.windows(NETNS.len()).any(|part| part == NETNS) {
+            return Vec::new();
+        }
+        let mounts: Vec<Mount> = self.lines().filter_map(parse).collect();
+        let by_id: HashMap<u32, &Mount> = mounts.iter().map(|mount| (mount.id, mount)).collect();
+        // A netns is a file: it covers nothing.
+        let folders: Vec<&Mount> = mounts.iter().filter(|mount| mount.inode.is_none()).collect();
+        let netns = |mount: &Mount| {
+            let found = NetnsMount { inode: mount.inode?, path: mount.path.clone() };
+            (!is_hidden(mount, &folders, &by_id)).then_some(found)
+        };
+        mounts.iter().filter_map(netns).collect()
+    }
+
+    /// Where a file system of that type is mounted.
+    pub fn of_type(&self, kind: &str) -> Vec<PathBuf> {
+        let place = |line: &[u8]| {
+            let mut fields = line.split(|byte| *byte == b' ');
+            let path = fields.nth(4)?;
+            // Optional fields end with a hyphen; the type follows.
+            let found = fields.skip_while(|field| *field != b"-").nth(1)?;
+            (found == kind.as_bytes()).then(|| PathBuf::from(OsString::from_vec(unescape(path))))
+        };
+        self.lines().filter_map(place).collect()
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|byte| *byte == b'\n')
+    }
 }
 
 struct Mount {
@@ -58,19 +84,6 @@ fn is_hidden(mount: &Mount, folders: &[&Mount], by_id: &HashMap<u32, &Mount>) ->
         (below, steps) = (above, steps + 1);
     }
     false
-}
-
-/// Where a file system of that type is mounted in podnet's own mount namespace.
-pub fn mounted(root: &Path, kind: &str) -> Vec<PathBuf> {
-    let table = long_contents(root.join("self/mountinfo")).unwrap_or_default();
-    let place = |line: &[u8]| {
-        let mut fields = line.split(|byte| *byte == b' ');
-        let path = fields.nth(4)?;
-        // Optional fields end with a hyphen; the type follows.
-        let found = fields.skip_while(|field| *field != b"-").nth(1)?;
-        (found == kind.as_bytes()).then(|| PathBuf::from(OsString::from_vec(unescape(path))))
-    };
-    table.split(|byte| *byte == b'\n').filter_map(place).collect()
 }
 
 /// `36 35 0:4 net:[4026532281] /run/netns/x rw shared:1 - nsfs nsfs rw`.
@@ -101,24 +114,16 @@ fn octal(digits: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn found(table: &str) -> Vec<NetnsMount> {
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir(root.path().join("self")).unwrap();
-        fs::write(root.path().join("self/mountinfo"), table).unwrap();
-        mounted_netns(root.path(), "self")
+        MountTable(table.as_bytes().to_vec()).netns()
     }
 
     #[test]
     fn finds_a_file_system_by_its_type() {
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir(root.path().join("self")).unwrap();
         let table = "31 28 0:29 / /sys/fs/bpf rw shared:9 master:1 - bpf bpf rw,mode=700\n32 28 0:30 / /bpf rw - tmpfs bpf rw\n\n1 2\n";
-        fs::write(root.path().join("self/mountinfo"), table).unwrap();
-        assert_eq!(mounted(root.path(), "bpf"), [PathBuf::from("/sys/fs/bpf")]);
+        assert_eq!(MountTable(table.as_bytes().to_vec()).of_type("bpf"), [PathBuf::from("/sys/fs/bpf")]);
     }
 
     #[test]

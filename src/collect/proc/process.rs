@@ -11,6 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
 
 use super::cgroup::{self, Container};
 use super::descriptors::{Descriptors, Look};
+use super::mounts::MountTable;
 use crate::collect::ask_each::ask_each;
 use crate::collect::contents::contents;
 use crate::model::netns::Inode;
@@ -37,8 +38,9 @@ pub struct Walk {
     pub processes: BTreeMap<u32, Process>,
     /// What they have open.
     pub open: Descriptors,
-    /// That of podnet itself.
+    /// That of podnet itself, and what is mounted there.
     pub own_mount_ns: Option<u64>,
+    pub own_mounts: MountTable,
     /// Processes whose namespaces may not be looked at.
     pub hidden: usize,
     /// When the machine was started.
@@ -76,7 +78,8 @@ pub fn walk(root: &Path) -> io::Result<Walk> {
     let pids: Vec<u32> = pids.filter(|pid| !kernel_threads.contains(pid)).collect();
     let look = Look::new(root);
     let own_mount_ns = fs::read_link(root.join("self/ns/mnt")).ok().and_then(|link| inode_in(link.to_str()?, "mnt"));
-    let mut walk = Walk { booted_at: booted_at(root), own_mount_ns, ..Walk::default() };
+    let own_mounts = MountTable::read(root, "self");
+    let mut walk = Walk { booted_at: booted_at(root), own_mount_ns, own_mounts, ..Walk::default() };
     for (process, open) in ask_each(&pids, |pid| read(&look, *pid)).into_iter().flatten() {
         walk.hidden += usize::from(process.netns.is_none());
         walk.processes.insert(process.pid, process);
