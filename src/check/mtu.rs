@@ -83,9 +83,10 @@ fn too_large(pod: &Pod<'_>, family: Family) -> Option<Hit> {
 /// Of the default route and the routes by a pod network's overlay the one that carries least.
 fn narrowest(state: &NetnsState, family: Family) -> Option<(&Link, u32)> {
     let default = fib::way(state, Flow::to(far_away(family))).leads();
+    let overlays: Vec<u32> = state.links.iter().filter(|link| is_pod_overlay(link)).map(|link| link.ifindex).collect();
     let overlays = state.routes.iter().filter(|route| {
-        let device = route.next_hops.first().and_then(|hop| hop.ifindex).and_then(|ifindex| state.link(ifindex));
-        route.family == family && route.table == fib::MAIN && device.is_some_and(is_pod_overlay)
+        let device = route.next_hops.first().and_then(|hop| hop.ifindex);
+        device.is_some_and(|device| overlays.contains(&device)) && route.family == family && route.table == fib::MAIN
     });
     let carried = default.into_iter().chain(overlays).filter_map(|route| {
         let device = state.link(route.next_hops.first()?.ifindex?)?;
@@ -106,7 +107,9 @@ fn is_pod_overlay(link: &Link) -> bool {
         "genev_sys",
         "antrea-",
     ];
-    NAMES.iter().any(|name| link.name.starts_with(name)) || (link.name == "tunl0" && link.is_up())
+    // A node has as many pairs as pods, and none of them is an overlay.
+    let named = link.kind != "veth" && NAMES.iter().any(|name| link.name.starts_with(name));
+    named || (link.name == "tunl0" && link.is_up())
 }
 
 pub static NO_ROOM_FOR_HEADER: Rule = Rule {
