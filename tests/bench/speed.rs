@@ -11,6 +11,7 @@ mod support;
 mod attach;
 mod crowd;
 mod endpoints;
+mod judge;
 mod measure;
 
 use std::time::Duration;
@@ -59,6 +60,7 @@ fn main() {
         attach::beside_ptp(existing);
     }
     attach::at_once();
+    judge::rows();
     for size in SIZES {
         many(size);
     }

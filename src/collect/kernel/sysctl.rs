@@ -1,25 +1,26 @@
 //! The sysctls that decide a packet's fate. `/proc/sys/net` shows those of the netns of whoever opens it,
 //! so this is read by the thread that visits.
 
-use std::path::Path;
+use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::path::Arg;
 
 use super::devconf::Devconf;
 use crate::collect::contents::contents;
 use crate::model::sysctl::{Fill, Sysctls};
 
 const ROOT: &str = "/proc/sys/net";
-const ONCE: [&str; 8] = [
-    "ipv4/ip_forward",
-    "ipv4/ip_nonlocal_bind",
-    "ipv4/fib_multipath_use_neigh",
-    "ipv4/tcp_mtu_probing",
-    "ipv4/ip_unprivileged_port_start",
-    "ipv4/ping_group_range",
-    "ipv4/ip_local_port_range",
-    "bridge/bridge-nf-call-iptables",
+const OF_IPV4: [&str; 7] = [
+    "ip_forward",
+    "ip_nonlocal_bind",
+    "fib_multipath_use_neigh",
+    "tcp_mtu_probing",
+    "ip_unprivileged_port_start",
+    "ping_group_range",
+    "ip_local_port_range",
 ];
+const CALL_IPTABLES: &str = "bridge-nf-call-iptables";
 const IPV4_OF_INTERFACE: [&str; 9] = [
     "forwarding",
     "rp_filter",
@@ -37,15 +38,18 @@ const IPV6_OF_INTERFACE: [&str; 5] = ["forwarding", "disable_ipv6", "accept_ra",
 /// the links.
 pub fn read<'a>(interfaces: impl Iterator<Item = (&'a str, &'a Devconf)>) -> Sysctls {
     let mut sysctls = Sysctls::default();
-    for path in ONCE {
-        keep(&mut sysctls, path.to_owned(), path.replace('/', "."));
+    let root = Folder::open(CWD, ROOT);
+    let (ipv4, ipv6) = (root.below("ipv4"), root.below("ipv6"));
+    for name in OF_IPV4 {
+        keep(&mut sysctls, &ipv4, name, format!("net.ipv4.{name}"));
     }
+    keep(&mut sysctls, &root.below("bridge"), CALL_IPTABLES, format!("net.bridge.{CALL_IPTABLES}"));
     for interface in ["all", "default"] {
-        let groups = [("ipv4", IPV4_OF_INTERFACE.as_slice()), ("ipv6", IPV6_OF_INTERFACE.as_slice())];
-        for (family, names) in groups {
+        let groups = [("ipv4", &ipv4, IPV4_OF_INTERFACE.as_slice()), ("ipv6", &ipv6, IPV6_OF_INTERFACE.as_slice())];
+        for (family, folder, names) in groups {
+            let folder = folder.below(&format!("conf/{interface}"));
             for name in names {
-                let path = format!("{family}/conf/{interface}/{name}");
-                keep(&mut sysctls, path, dotted(family, interface, name));
+                keep(&mut sysctls, &folder, name, dotted(family, interface, name));
             }
         }
     }
@@ -55,10 +59,31 @@ pub fn read<'a>(interfaces: impl Iterator<Item = (&'a str, &'a Devconf)>) -> Sys
         sysctls.values.extend(settings);
     }
     effective_rp_filter(&mut sysctls);
-    sysctls.conntrack = number("netfilter/nf_conntrack_count")
-        .zip(number("netfilter/nf_conntrack_max"))
-        .map(|(count, max)| Fill { count, max });
+    let netfilter = root.below("netfilter");
+    let number = |name: &str| netfilter.value(name)?.parse().ok();
+    sysctls.conntrack =
+        number("nf_conntrack_count").zip(number("nf_conntrack_max")).map(|(count, max)| Fill { count, max });
     sysctls
+}
+
+/// One below /proc/sys/net, where there is one. Those of all namespaces bear the same few names below one folder, and the
+/// kernel goes through them at each lookup (`proc_sys_compare`): with hundreds of pods a path from the root takes long.
+struct Folder(Option<OwnedFd>);
+
+impl Folder {
+    fn open(parent: impl AsFd, name: impl Arg) -> Self {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Self(openat(parent, name, flags, Mode::empty()).ok())
+    }
+
+    fn below(&self, name: &str) -> Self {
+        self.0.as_ref().map_or(Self(None), |parent| Self::open(parent, name))
+    }
+
+    fn value(&self, name: &str) -> Option<String> {
+        let text = String::from_utf8(contents(self.0.as_ref()?, name).ok()?).ok()?;
+        Some(text.trim().replace('\t', " "))
+    }
 }
 
 /// As sysctl(8) writes it: with slashes throughout where an interface's name holds a dot.
@@ -67,20 +92,10 @@ fn dotted(family: &str, interface: &str, name: &str) -> String {
     ["net", family, "conf", interface, name].join(separator)
 }
 
-fn keep(sysctls: &mut Sysctls, path: String, name: String) {
-    let name = if name.starts_with("net") { name } else { format!("net.{name}") };
-    if let Some(value) = value(&path) {
+fn keep(sysctls: &mut Sysctls, folder: &Folder, file: &str, name: String) {
+    if let Some(value) = folder.value(file) {
         sysctls.values.insert(name, value);
     }
-}
-
-fn value(path: &str) -> Option<String> {
-    let text = String::from_utf8(contents(CWD, Path::new(ROOT).join(path)).ok()?).ok()?;
-    Some(text.trim().replace('\t', " "))
-}
-
-fn number(path: &str) -> Option<u64> {
-    value(path)?.parse().ok()
 }
 
 /// The larger of `all` and the interface's own (ip-sysctl.rst).
