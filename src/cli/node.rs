@@ -1,5 +1,6 @@
 //! Reading the node with what lies in rooms above the collectors.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -15,7 +16,8 @@ use crate::model::source::{Answer, Asked, Status};
 /// The node with all that can be judged of it, each namespace and each store read once.
 pub async fn judgeable(options: &Options) -> Node {
     let mut survey = survey(options, Depth::Judgeable).await;
-    ask_about_endpoints(&mut survey).await;
+    let pods = with_endpoints(&survey.node).collect();
+    ask_about(&mut survey, pods).await;
     add_files(&mut survey.node);
     survey.node
 }
@@ -23,16 +25,33 @@ pub async fn judgeable(options: &Options) -> Node {
 /// The node with all that can be judged and shown of it.
 pub async fn whole(options: &Options) -> Survey {
     let mut survey = survey(options, Depth::Whole).await;
-    ask_about_endpoints(&mut survey).await;
+    let pods = with_endpoints(&survey.node).chain(known(&survey.node)).collect();
+    ask_about(&mut survey, pods).await;
     add_files(&mut survey.node);
     survey
 }
 
-/// What Kubernetes has noted of the pods that the agent has endpoints for.
-async fn ask_about_endpoints(survey: &mut Survey) {
-    let pods = survey.node.endpoints.iter().filter_map(|endpoint| endpoint.pod.as_ref());
-    let pods: Vec<_> = pods.map(|pod| (pod.namespace.clone(), pod.name.clone())).collect();
-    survey.ask_kubernetes_about(&pods).await;
+/// A pod's namespace and name.
+type PodName = (String, String);
+
+/// The pods that the agent has endpoints for.
+fn with_endpoints(node: &Node) -> impl Iterator<Item = PodName> {
+    let pods = node.endpoints.iter().filter_map(|endpoint| endpoint.pod.as_ref());
+    pods.map(|pod| (pod.namespace.clone(), pod.name.clone()))
+}
+
+/// Every pod that a runtime or the API server knows here.
+fn known(node: &Node) -> impl Iterator<Item = PodName> {
+    let of_runtimes = node.workloads.iter().filter_map(|workload| workload.pod.as_ref());
+    let of_cluster = node.kubernetes.iter().flat_map(|told| told.pods.iter().flatten());
+    of_runtimes
+        .map(|pod| (pod.namespace.clone(), pod.name.clone()))
+        .chain(of_cluster.map(|pod| (pod.namespace.clone(), pod.name.clone())))
+}
+
+/// Asks Kubernetes what it has noted of them, each once.
+async fn ask_about(survey: &mut Survey, pods: BTreeSet<PodName>) {
+    survey.ask_kubernetes_about(&Vec::from_iter(pods)).await;
 }
 
 fn add_files(node: &mut Node) {

@@ -152,8 +152,6 @@ async fn take(options: &Options) -> Snapshot {
         earlier = Some(first);
     }
     let patience: Duration = options.timeout.saturating_mul(PATIENCE);
-    let pods: Vec<(String, String)> = pods(&survey);
-    survey.ask_kubernetes_about(&pods).await;
     let closer = tokio::time::timeout(patience, look_closer(&survey, options)).await.unwrap_or_default();
     let logs = logs(&mut survey, options, patience).await;
     Snapshot {
@@ -167,19 +165,6 @@ async fn take(options: &Options) -> Snapshot {
         node: survey.node,
         ..Snapshot::default()
     }
-}
-
-/// Every pod that a runtime or the API server knows here.
-fn pods(survey: &Survey) -> Vec<(String, String)> {
-    let of_runtimes = survey.node.workloads.iter().filter_map(|workload| workload.pod.as_ref());
-    let of_cluster = survey.node.kubernetes.iter().flat_map(|told| told.pods.iter().flatten());
-    let mut pods: Vec<(String, String)> = of_runtimes
-        .map(|pod| (pod.namespace.clone(), pod.name.clone()))
-        .chain(of_cluster.map(|pod| (pod.namespace.clone(), pod.name.clone())))
-        .collect();
-    pods.sort_unstable();
-    pods.dedup();
-    pods
 }
 
 async fn look_closer(survey: &Survey, options: &Options) -> Vec<CloserLook> {

@@ -108,7 +108,7 @@ impl ApiServer {
         server
     }
 
-    /// What comes instead of the answer to every path that begins so.
+    /// What comes instead of the answer to every path that begins so; with a `?` at its end, to lists alone.
     pub fn instead(&self, path: &str, instead: Instead) -> &Self {
         self.cluster.lock().unwrap().instead.push((path.to_owned(), instead));
         self
@@ -286,7 +286,8 @@ impl Cluster {
         if token != Some(&format!("Bearer {TOKEN}")) {
             return status(401, "Unauthorized");
         }
-        let fits = |(path, _): &&mut (String, Instead)| question.path.starts_with(path.as_str());
+        let target = format!("{}?{}", question.path, question.query);
+        let fits = |(path, _): &&mut (String, Instead)| target.starts_with(path.as_str());
         if let Some((_, instead)) = self.instead.iter_mut().find(fits) {
             match instead {
                 Instead::Status(code, message) => return status(*code, message),
@@ -343,13 +344,11 @@ impl Cluster {
         let Some((_, objects)) = self.objects.iter().find(|(known, _)| *known == collection) else {
             return status(404, "the server could not find the requested resource");
         };
-        let objects = objects.clone();
+        let mut objects = objects.clone();
+        objects.retain(|object| namespace.is_none_or(|own| object["metadata"]["namespace"] == own));
         match name {
             Some(name) => {
-                let found = objects.iter().find(|object| {
-                    object["metadata"]["name"] == **name
-                        && namespace.is_none_or(|own| object["metadata"]["namespace"] == own)
-                });
+                let found = objects.iter().find(|object| object["metadata"]["name"] == **name);
                 found.map_or_else(|| status(404, &format!("{collection} \"{name}\" not found")), told)
             }
             None => self.list(question, objects),

@@ -126,7 +126,7 @@ async fn first_questions(
     let (version, node, on_node, catalogue) = tokio::join!(
         asker.path::<served::Version>("/version"),
         asker.get::<node::Node>(&nodes, None, &told.node_name),
-        asker.list::<pod::Pod>(&pods, &of_node),
+        asker.list::<pod::Pod>(&pods, None, &of_node),
         served::find(&asker),
     );
     if let (Err(failure), Err(_)) = (&node, &on_node) {

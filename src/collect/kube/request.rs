@@ -96,7 +96,7 @@ impl Failure {
         self.status() == Some(code.as_u16())
     }
 
-    fn is_forbidden(&self) -> bool {
+    pub fn is_forbidden(&self) -> bool {
         self.is(StatusCode::FORBIDDEN)
     }
 
@@ -141,31 +141,38 @@ impl Asker {
         namespace: Option<&str>,
         name: &str,
     ) -> Result<Option<T>, Failure> {
-        for part in namespace.into_iter().chain([name]) {
-            if !is_name(part) {
-                return Err(Failure::Name(part.chars().take(64).collect()));
-            }
-        }
+        namespace.into_iter().chain([name]).try_for_each(named)?;
         self.path(&format!("{}/{name}", resource.path(namespace))).await
     }
 
-    /// All objects that fit, page by page. Where the server has forgotten what the next page belongs to (410), once
-    /// more from the first.
-    pub async fn list<T: DeserializeOwned>(&self, resource: &Resource, fields: &str) -> Result<Vec<T>, Failure> {
-        match self.pages(resource, fields).await {
-            Err(failure) if failure.is(StatusCode::GONE) => self.pages(resource, fields).await,
+    /// All objects of a namespace, or of all, that fit, page by page. Where the server has forgotten what the next page
+    /// belongs to (410), once more from the first.
+    pub async fn list<T: DeserializeOwned>(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        fields: &str,
+    ) -> Result<Vec<T>, Failure> {
+        namespace.into_iter().try_for_each(named)?;
+        match self.pages(resource, namespace, fields).await {
+            Err(failure) if failure.is(StatusCode::GONE) => self.pages(resource, namespace, fields).await,
             pages => pages,
         }
     }
 
-    async fn pages<T: DeserializeOwned>(&self, resource: &Resource, fields: &str) -> Result<Vec<T>, Failure> {
+    async fn pages<T: DeserializeOwned>(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        fields: &str,
+    ) -> Result<Vec<T>, Failure> {
         let mut params = ListParams::default().limit(PAGE);
         if !fields.is_empty() {
             params = params.fields(fields);
         }
         let mut items = Vec::new();
         loop {
-            let request = kube::core::Request::new(resource.path(None)).list(&params);
+            let request = kube::core::Request::new(resource.path(namespace)).list(&params);
             let page: Page<T> = self.answer(request.map_err(|error| Failure::Name(error.to_string()))?).await?;
             items.extend(page.items);
             match page.metadata.next.filter(|token| !token.is_empty()) {
@@ -237,6 +244,10 @@ fn excerpt(body: &[u8]) -> String {
     } else {
         words.join(" ").chars().take(LONGEST_EXCERPT).collect()
     }
+}
+
+fn named(part: &str) -> Result<(), Failure> {
+    if is_name(part) { Ok(()) } else { Err(Failure::Name(part.chars().take(64).collect())) }
 }
 
 /// A DNS subdomain (RFC 1123), so that a label which somebody made up cannot become another path.

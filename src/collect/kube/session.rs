@@ -1,6 +1,6 @@
 //! What an API server is asked once it has answered: of the node by Cilium's word, and of some pods.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt};
 
@@ -41,7 +41,7 @@ impl Session {
         };
         let pools = async {
             let resource = self.resource("ciliumpodippools")?;
-            Some((resource, self.asker.list::<cilium::Pool>(resource, "").await))
+            Some((resource, self.asker.list::<cilium::Pool>(resource, None, "").await))
         };
         let (node, pools) = tokio::join!(node, pools);
         if let Some((resource, answer)) = node {
@@ -73,18 +73,62 @@ impl Session {
         self.identities(told, ids).await;
     }
 
-    /// One by one: a list would be of the whole cluster.
+    /// A list of each namespace that several of them are in; one by one where there is no other, or a list is refused.
     async fn endpoints(&self, pods: &[(String, String)]) -> Option<Answered> {
         let resource = self.resource("ciliumendpoints")?;
-        let question = |(namespace, name): &(String, String)| {
-            let (namespace, name) = (namespace.clone(), name.clone());
-            async move {
-                let answer = self.asker.get::<cilium::Endpoint>(resource, Some(&namespace), &name).await;
-                (namespace, name, answer)
-            }
-        };
-        let answers: Vec<_> = stream::iter(pods.iter().map(question)).buffered(AT_ONCE).collect().await;
+        let mut by_namespace: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (namespace, name) in pods {
+            by_namespace.entry(namespace.clone()).or_default().push(name.clone());
+        }
+        let (several, mut alone): (Vec<_>, Vec<_>) = by_namespace.into_iter().partition(|(_, names)| names.len() > 1);
         let mut answered = Answered::default();
+        alone.extend(self.list_endpoints(resource, several, &mut answered).await);
+        self.get_endpoints(resource, alone, &mut answered).await;
+        answered.unread.dedup_by(|one, other| one.why == other.why);
+        Some(answered)
+    }
+
+    /// Gives back those namespaces of which no list may be had.
+    async fn list_endpoints(
+        &self,
+        resource: &Resource,
+        namespaces: Vec<(String, Vec<String>)>,
+        answered: &mut Answered,
+    ) -> Vec<(String, Vec<String>)> {
+        let question = |(namespace, names): (String, Vec<String>)| async move {
+            let answer = self.asker.list::<cilium::Endpoint>(resource, Some(&namespace), "").await;
+            (namespace, names, answer)
+        };
+        let answers: Vec<_> = stream::iter(namespaces.into_iter().map(question)).buffered(AT_ONCE).collect().await;
+        let mut refused = Vec::new();
+        for (namespace, names, answer) in answers {
+            match answer {
+                Ok(endpoints) => {
+                    let all = endpoints.into_iter().map(CiliumEndpoint::from);
+                    answered.found.extend(all.filter(|endpoint| names.contains(&endpoint.name)));
+                    answered.asked_about.extend(names.iter().map(|name| format!("{namespace}/{name}")));
+                }
+                Err(failure) if failure.is_forbidden() => refused.push((namespace, names)),
+                Err(failure) => answered.unread.push(resource.unread("list", Some(&namespace), &failure)),
+            }
+        }
+        refused
+    }
+
+    async fn get_endpoints(
+        &self,
+        resource: &Resource,
+        namespaces: Vec<(String, Vec<String>)>,
+        answered: &mut Answered,
+    ) {
+        let pods = namespaces
+            .into_iter()
+            .flat_map(|(namespace, names)| names.into_iter().map(move |name| (namespace.clone(), name)));
+        let question = |(namespace, name): (String, String)| async move {
+            let answer = self.asker.get::<cilium::Endpoint>(resource, Some(&namespace), &name).await;
+            (namespace, name, answer)
+        };
+        let answers: Vec<_> = stream::iter(pods.map(question)).buffered(AT_ONCE).collect().await;
         for (namespace, name, answer) in answers {
             match answer {
                 Ok(endpoint) => {
@@ -94,8 +138,6 @@ impl Session {
                 Err(failure) => answered.unread.push(resource.unread("get", Some(&namespace), &failure)),
             }
         }
-        answered.unread.dedup_by(|one, other| one.why == other.why);
-        Some(answered)
     }
 
     async fn slices(&self, pods: &[(String, String)]) -> Option<(&Resource, Result<Vec<SliceEndpoint>, Failure>)> {
@@ -103,7 +145,7 @@ impl Session {
         let wanted = |entry: &SliceEndpoint| {
             pods.iter().any(|(namespace, name)| *namespace == entry.namespace && *name == entry.name)
         };
-        let answer = self.asker.list::<cilium::Slice>(resource, "").await;
+        let answer = self.asker.list::<cilium::Slice>(resource, None, "").await;
         let entries =
             |slices: Vec<cilium::Slice>| slices.into_iter().flat_map(cilium::Slice::entries).filter(wanted).collect();
         Some((resource, answer.map(entries)))
@@ -134,7 +176,7 @@ impl Session {
             Some(namespace) => {
                 self.asker.get::<pod::Pod>(&pods, Some(namespace), name).await.map(|pod| pod.into_iter().collect())
             }
-            None => self.asker.list::<pod::Pod>(&pods, &format!("metadata.name={name}")).await,
+            None => self.asker.list::<pod::Pod>(&pods, None, &format!("metadata.name={name}")).await,
         };
         found.unwrap_or_default().into_iter().map(KubePod::from).collect()
     }
