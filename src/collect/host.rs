@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::proc::Inotify;
 use crate::model::host::{Host, Limits, SysctlSetting};
 use crate::model::sysctl::Fill;
 
@@ -16,8 +17,14 @@ const LAST: &str = "/etc/sysctl.conf";
 /// A configuration file is not longer.
 const LONGEST: u64 = 1024 * 1024;
 
-/// Reads it; `inotify` are the instances in use, by user. `proc_root` is `/proc`.
-pub fn read(proc_root: &Path, inotify: BTreeMap<u32, u64>) -> Host {
+/// Reads it; `inotify` are the instances in use. `proc_root` is `/proc`.
+pub fn read(proc_root: &Path, inotify: &[Inotify]) -> Host {
+    let mut used: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut watches: BTreeMap<u32, u64> = BTreeMap::new();
+    for instance in inotify {
+        *used.entry(instance.user).or_default() += 1;
+        *watches.entry(instance.user).or_default() += instance.watches(proc_root);
+    }
     let sysctl = |path: &str| text(&proc_root.join("sys").join(path));
     let number = |path: &str| sysctl(path)?.parse().ok();
     Host {
@@ -26,7 +33,9 @@ pub fn read(proc_root: &Path, inotify: BTreeMap<u32, u64>) -> Host {
         limits: Limits {
             open_files: sysctl("fs/file-nr").and_then(|text| open_files(&text)),
             inotify_instances: number("fs/inotify/max_user_instances"),
-            inotify_used: inotify,
+            inotify_used: used,
+            inotify_watches: number("fs/inotify/max_user_watches"),
+            inotify_watches_used: watches,
             ipv4_neighbours: number("net/ipv4/neigh/default/gc_thresh3"),
             ipv6_neighbours: number("net/ipv6/neigh/default/gc_thresh3"),
         },

@@ -79,7 +79,7 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
         network_status,
         kubernetes,
         sources,
-        host: (depth >= Depth::Judgeable).then(|| host::read(&options.proc_root, inotify)),
+        host: (depth >= Depth::Judgeable).then(|| host::read(&options.proc_root, &inotify)),
         ..Node::default()
     };
     if let Some(cilium) = agent {
@@ -90,8 +90,6 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
     survey.read_links(depth);
     if depth >= Depth::Judgeable {
         survey.read_names(options);
-    }
-    if depth == Depth::Whole {
         let inodes: Vec<Inode> = survey.node.namespaces.iter().map(|state| state.netns.inode).collect();
         inodes.into_iter().for_each(|inode| survey.name_socket_processes(inode));
     }

@@ -35,6 +35,12 @@ pub struct Limits {
     /// inotify instances in use, by user id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inotify_used: BTreeMap<u32, u64>,
+    /// `fs.inotify.max_user_watches`, for each user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inotify_watches: Option<u64>,
+    /// Files that are watched, by user id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inotify_watches_used: BTreeMap<u32, u64>,
     /// `net.ipv4.neigh.default.gc_thresh3`: above that no neighbour is added, in any namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ipv4_neighbours: Option<u64>,

@@ -1,7 +1,9 @@
 //! What processes hold open: namespaces, sockets, watches.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::CStr;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -20,6 +22,24 @@ pub struct OpenNetns {
     pub path: PathBuf,
 }
 
+/// An inotify instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inotify {
+    pub user: u32,
+    pub pid: u32,
+    /// Its number in the process.
+    pub descriptor: String,
+}
+
+impl Inotify {
+    /// How many files it watches, each with a line of its own (proc_pid_fdinfo(5)).
+    pub fn watches(&self, root: &Path) -> u64 {
+        let file = File::open(root.join(format!("{}/fdinfo/{}", self.pid, self.descriptor)));
+        let lines = file.into_iter().flat_map(|file| BufReader::new(file).split(b'\n').map_while(Result::ok));
+        lines.filter(|line| line.starts_with(b"inotify wd:")).count() as u64
+    }
+}
+
 /// What the processes have open, as far as it concerns networks and limits.
 #[derive(Debug, Default)]
 pub struct Descriptors {
@@ -27,17 +47,15 @@ pub struct Descriptors {
     pub netns: Vec<OpenNetns>,
     /// Every socket by its inode, with the PID.
     pub sockets: Vec<(u64, u32)>,
-    /// inotify instances by user: those who watch many files run out of them.
-    pub inotify: BTreeMap<u32, u64>,
+    /// Who watches files: users run out of that.
+    pub inotify: Vec<Inotify>,
 }
 
 impl Descriptors {
     pub fn add(&mut self, other: Self) {
         self.netns.extend(other.netns);
         self.sockets.extend(other.sockets);
-        for (user, watches) in other.inotify {
-            *self.inotify.entry(user).or_default() += watches;
-        }
+        self.inotify.extend(other.inotify);
     }
 }
 
@@ -61,11 +79,12 @@ impl<'a> Look<'a> {
             return found;
         }
         let mut seen = BTreeSet::new();
-        let mut watches = 0;
+        let mut inotify: Vec<String> = Vec::new();
         each_descriptor(folder.as_fd(), |open| match open.kind() {
             Some(Kind::Socket(inode)) => found.sockets.push((inode, pid)),
             Some(Kind::Nameless) => {
-                watches += u64::from(open.target(|target| (target == "anon_inode:inotify").then_some(())).is_some())
+                let watches = open.target(|target| (target == "anon_inode:inotify").then_some(()));
+                inotify.extend(watches.map(|()| open.name.to_string_lossy().into_owned()));
             }
             Some(Kind::OnDevice(device)) if Some(device) == self.nsfs => {
                 let path = self.root.join(pid.to_string()).join("fd").join(open.name.to_string_lossy().as_ref());
@@ -75,10 +94,11 @@ impl<'a> Look<'a> {
             }
             _ => {}
         });
-        if watches > 0
+        if !inotify.is_empty()
             && let Ok(process) = statat(&folder, ".", AtFlags::empty())
         {
-            found.inotify.insert(process.st_uid, watches);
+            let user = process.st_uid;
+            found.inotify = inotify.into_iter().map(|descriptor| Inotify { user, pid, descriptor }).collect();
         }
         found
     }

@@ -6,7 +6,7 @@ mod kernel;
 mod mounts;
 mod process;
 
-pub use descriptors::{Descriptors, OpenNetns};
+pub use descriptors::{Descriptors, Inotify, OpenNetns};
 pub use kernel::kernel;
 pub use mounts::{MountTable, NetnsMount};
 pub use process::{Process, Walk, walk};
