@@ -4,8 +4,8 @@ use super::cilium::{agent, drops, endpoint, ipam as agent_ipam, map, node, progr
 use super::cni::{attachment, network, runtime, several};
 use super::rule::Rule;
 use super::{
-    address, bridge, default_route, dns, firewall, host_route, ipam, kube, limit, link, mtu, neighbour, netns, offload,
-    overlap, peer, policy_rule, socket, sysctl, uplink,
+    address, asymmetry, bridge, declared, default_route, dns, firewall, flushed, host_route, ipam, kube, limit, link,
+    loops, mtu, neighbour, netns, nsid, offload, overlap, peer, policy_rule, socket, sysctl, uplink,
 };
 
 /// By family and number. A new rule is one line here.
@@ -54,6 +54,10 @@ pub static RULES: &[&Rule] = &[
     &uplink::DEAD_HOPS,
     &uplink::WITHOUT_CARRIER,
     &default_route::REFUSES,
+    &loops::OWN_RANGE_LED_AWAY,
+    &asymmetry::ANSWERED_ELSEWHERE,
+    &asymmetry::LED_ELSEWHERE_FROM_OUTSIDE,
+    &overlap::RANGE_OF_ANOTHER,
     &sysctl::FORWARDING_OFF,
     &sysctl::INTERFACE_FORWARDING_OFF,
     &sysctl::IPV6_FORWARDING_OFF,
@@ -67,6 +71,7 @@ pub static RULES: &[&Rule] = &[
     &limit::OPEN_FILES,
     &sysctl::FORWARDING_WILL_GO,
     &sysctl::ADVERTISEMENTS_IGNORED,
+    &limit::INOTIFY_WATCHES,
     &netns::LEAKED_MOUNT,
     &netns::PATH_GONE,
     &netns::HELD_FROM_OUTSIDE,
@@ -74,6 +79,7 @@ pub static RULES: &[&Rule] = &[
     &netns::JOINED_A_DEAD_ONE,
     &netns::SANDBOX_GONE,
     &netns::TWO_SANDBOXES,
+    &nsid::LEAKED,
     &attachment::ADDRESS_LOST,
     &attachment::ADDRESS_ADDED,
     &attachment::ROUTE_LOST,
@@ -106,6 +112,7 @@ pub static RULES: &[&Rule] = &[
     &agent_ipam::OUTSIDE_RANGES,
     &agent_ipam::HELD_FOR_NOBODY,
     &agent_ipam::NOT_ALLOCATED,
+    &overlap::POOLS_OVERLAP,
     &dns::UNREACHABLE,
     &dns::PARTLY_UNREACHABLE,
     &dns::NOBODY_LISTENS,
@@ -115,11 +122,15 @@ pub static RULES: &[&Rule] = &[
     &socket::NOBODY,
     &socket::LOOPBACK_ONLY,
     &socket::QUEUE_FULL,
+    &declared::NOBODY,
+    &declared::LOOPBACK_ONLY,
     &firewall::POLICY_DROPS,
     &firewall::RULE_DROPS,
     &firewall::ORPHANED,
     &firewall::BRIDGE_UNFILTERED,
     &firewall::DOCKER_HALF_GONE,
+    &flushed::CILIUMS,
+    &flushed::DOCKERS,
     &endpoint::INTERFACE_GONE,
     &endpoint::INTERFACE_UNKNOWN,
     &endpoint::UNMANAGED,
@@ -160,6 +171,7 @@ pub static RULES: &[&Rule] = &[
     &node::NO_HEALTH_ENDPOINT,
     &node::HEALTH_UNREACHABLE,
     &node::OTHER_HEALTH_ADDRESS,
+    &node::OTHER_KEY,
     &kube::OTHER_ADDRESS,
     &kube::NO_SANDBOX,
     &kube::POD_UNKNOWN,
@@ -168,6 +180,7 @@ pub static RULES: &[&Rule] = &[
     &kube::NODE_NOT_READY,
     &kube::AGENT_TAINT,
     &kube::HOST_PORT,
+    &declared::HOST_PORT_TAKEN,
 ];
 
 /// The rule of a code, in any case.

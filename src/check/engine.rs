@@ -147,6 +147,7 @@ impl<'r> Running<'r, '_> {
                 }
                 _ => of_host("firewall"),
             },
+            Need::HostSockets => ["sockets", "tcp", "udp"].iter().find_map(|table| of_host(table)),
             Need::Stores => {
                 self.facts.node.address_stores.is_empty().then(|| "no address store was found on this node".to_owned())
             }

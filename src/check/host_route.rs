@@ -156,7 +156,7 @@ fn reaches<'a>(pod: &Pod<'a>) -> Vec<(&'a Link, Reach<'a>)> {
     reaches
 }
 
-fn is_right(far: Far<'_>, device: Option<u32>) -> bool {
+pub(super) fn is_right(far: Far<'_>, device: Option<u32>) -> bool {
     let device = device.and_then(|ifindex| far.state.link(ifindex));
     device.is_some_and(|device| {
         let own = device.ifindex == far.link.ifindex || device.ifindex == far.gate().ifindex;

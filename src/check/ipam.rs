@@ -127,7 +127,10 @@ fn given_by_stores<'a>(pod: &Pod<'a>) -> Vec<(&'a StoredNetwork, &'a AddressStor
         for store in stores {
             for address in attachment.addresses.iter().map(|address| address.address.addr()) {
                 let here = pod.addresses().any(|(_, own)| own.address == address);
-                let network = store.networks.iter().find(|network| of(network, address));
+                let fitting = || store.networks.iter().filter(|network| of(network, address));
+                // Of two pools that overlap it is the one that holds it.
+                let holds = |network: &&StoredNetwork| network.held.iter().any(|held| held.address == address);
+                let network = fitting().find(holds).or_else(|| fitting().next());
                 given.extend(network.filter(|_| here).map(|network| (network, store, address)));
             }
         }
@@ -174,7 +177,7 @@ pub static HELD_TWICE: Rule = Rule {
     confirm: "podnet ipam list; ls /var/lib/cni/networks/*",
     fix: "give one of the networks another range, and make its pods anew",
     needs: &[Need::Stores],
-    follows: &[],
+    follows: &["PN-IPAM-013"],
     run: Run::Node(held_twice),
 };
 

@@ -14,7 +14,7 @@ use crate::model::kube::pod::{HostPort, KubePod};
 use crate::model::source::Status;
 use crate::model::workload::Role;
 
-const API: &str = "kubernetes";
+pub(super) const API: &str = "kubernetes";
 
 pub static OTHER_ADDRESS: Rule = Rule {
     code: "PN-KUBE-001",
@@ -282,7 +282,7 @@ fn host_port(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
     hits
 }
 
-fn kubernetes<'a>(facts: &Facts<'a>) -> Option<&'a Kubernetes> {
+pub(super) fn kubernetes<'a>(facts: &Facts<'a>) -> Option<&'a Kubernetes> {
     facts.node.kubernetes.as_ref()
 }
 
@@ -291,7 +291,7 @@ fn kube_node<'a>(facts: &Facts<'a>) -> Option<&'a KubeNode> {
 }
 
 /// Whether it should have a network of its own here: one that ended has given its back, and keeps the address noted.
-fn is_expected(pod: &KubePod) -> bool {
+pub(super) fn is_expected(pod: &KubePod) -> bool {
     !pod.host_network && !pod.has_ended() && pod.deletion_timestamp.is_none()
 }
 
@@ -300,14 +300,14 @@ fn is_of_this_node(facts: &Facts<'_>, pod: &KubePod) -> bool {
 }
 
 /// The pods of this node that have not ended.
-fn here<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a KubePod> {
+pub(super) fn here<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a KubePod> {
     let pods = kubernetes(facts).into_iter().flat_map(|kubernetes| kubernetes.pods.iter().flatten());
     let node = kubernetes(facts).map(|kubernetes| kubernetes.node_name.clone());
     pods.filter(move |pod| !pod.has_ended() && pod.deletion_timestamp.is_none() && pod.node_name == node)
 }
 
 /// Namespace and name: by a runtime, by what CNI was told, or by the agent.
-fn named<'p>(pod: &'p Pod<'_>) -> Option<(&'p str, &'p str)> {
+pub(super) fn named<'p>(pod: &'p Pod<'_>) -> Option<(&'p str, &'p str)> {
     let by_runtime = pod.workloads.iter().find_map(|workload| workload.pod.as_ref());
     let by_cni = || pod.attachments.iter().find_map(|attachment| attachment.pod.as_ref());
     let told = by_runtime.or_else(by_cni).map(|pod| (pod.namespace.as_str(), pod.name.as_str()));

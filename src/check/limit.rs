@@ -1,5 +1,7 @@
 //! PN-SYS: the tables that all share, and how full they are.
 
+use std::collections::BTreeMap;
+
 use super::facts::Facts;
 use super::hit::Hit;
 use super::pod::Pod;
@@ -117,17 +119,41 @@ pub static INOTIFY: Rule = Rule {
 };
 
 fn inotify(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
-    const SETTING: &str = "fs.inotify.max_user_instances";
     let Some(limits) = facts.node.host.as_ref().map(|host| &host.limits) else { return Vec::new() };
-    let Some(most) = limits.inotify_instances else { return Vec::new() };
-    let near = limits.inotify_used.iter().filter(|(_, used)| is_nearly_full(**used, most));
+    by_user(facts, "fs.inotify.max_user_instances", "instances", limits.inotify_instances, &limits.inotify_used)
+}
+
+pub static INOTIFY_WATCHES: Rule = Rule {
+    code: "PN-SYS-015",
+    severity: Severity::Warning,
+    sentence: "A user is about to run out of files that he may watch.",
+    meaning: "Programs that watch one file or folder more fail with «no space left on device», on a disk that is not full: \
+              the kubelet and runtimes for the folders of new pods, CNI agents for their configuration.",
+    origin: "fs.inotify.max_user_watches is small for this node, or a program (a log shipper, an editor's server) watches whole \
+             trees",
+    confirm: "cat /proc/*/fdinfo/* 2>/dev/null | grep -c ^inotify",
+    fix: "sysctl -w fs.inotify.max_user_watches=524288, in /etc/sysctl.d too",
+    needs: &[Need::Host],
+    follows: &[],
+    run: Run::Node(inotify_watches),
+};
+
+fn inotify_watches(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
+    let Some(limits) = facts.node.host.as_ref().map(|host| &host.limits) else { return Vec::new() };
+    by_user(facts, "fs.inotify.max_user_watches", "watches", limits.inotify_watches, &limits.inotify_watches_used)
+}
+
+/// Who has nearly as many as each user may have.
+fn by_user(facts: &Facts<'_>, setting: &str, what: &str, most: Option<u64>, used: &BTreeMap<u32, u64>) -> Vec<Hit> {
+    let Some(most) = most else { return Vec::new() };
+    let near = used.iter().filter(|(_, used)| is_nearly_full(**used, most));
     near.map(|(user, used)| {
-        let hit = Hit::new().saw(format!("instances of user {user}"), used.to_string(), "proc").saw(
-            SETTING,
+        let hit = Hit::new().saw(format!("{what} of user {user}"), used.to_string(), "proc").saw(
+            setting,
             most.to_string(),
             "kernel",
         );
-        who_sets(hit, facts, SETTING).command(format!("sysctl -w {SETTING}={}", most.saturating_mul(8).max(8192)))
+        who_sets(hit, facts, setting).command(format!("sysctl -w {setting}={}", most.saturating_mul(8).max(8192)))
     })
     .collect()
 }

@@ -111,7 +111,10 @@ pub enum Need {
     Runtimes,
     /// resolv.conf and hosts, as processes see them.
     Names,
+    /// The pod's listeners.
     Sockets,
+    /// The node's own listeners.
+    HostSockets,
     /// The packet filter.
     Firewall,
     /// The address stores.

@@ -235,7 +235,7 @@ pub(super) fn name(family: &str, interface: &str, setting: &str) -> String {
     ["net", family, "conf", interface, setting].join(separator)
 }
 
-fn value<'a>(state: &'a NetnsState, name: &str) -> Option<&'a str> {
+pub(super) fn value<'a>(state: &'a NetnsState, name: &str) -> Option<&'a str> {
     state.sysctls.as_ref()?.values.get(name).map(String::as_str)
 }
 

@@ -39,6 +39,7 @@ pub fn read(proc_root: &Path, inotify: &[Inotify]) -> Host {
             ipv4_neighbours: number("net/ipv4/neigh/default/gc_thresh3"),
             ipv6_neighbours: number("net/ipv6/neigh/default/gc_thresh3"),
         },
+        dockerd: None,
         sysctl_settings: settings(&FOLDERS.map(Path::new), Path::new(LAST)),
     }
 }

@@ -4,6 +4,7 @@ mod ask_each;
 pub mod cilium;
 mod contents;
 pub mod dns;
+mod dockerd;
 mod host;
 mod join;
 pub mod kernel;

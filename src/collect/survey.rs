@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::kernel::{self, Programs, Sockets, Visit, Want};
 use super::options::{Depth, Options};
 use super::proc::{self, Process, Walk};
-use super::{cilium, dns, host, join, kube, log, namespaces, runtime};
+use super::{cilium, dns, dockerd, host, join, kube, log, namespaces, runtime};
 use crate::model::count::counted;
 use crate::model::kube::pod::KubePod;
 use crate::model::link::Link;
@@ -82,6 +82,9 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
         host: (depth >= Depth::Judgeable).then(|| host::read(&options.proc_root, &inotify)),
         ..Node::default()
     };
+    if let Some(host) = &mut node.host {
+        host.dockerd = dockerd::find(&options.proc_root, &walk, node.host_netns);
+    }
     if let Some(cilium) = agent {
         cilium.add_to(&mut node);
     }

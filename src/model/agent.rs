@@ -81,6 +81,11 @@ impl Condition {
     }
 }
 
+/// As much of a public key as tells it from others.
+pub fn beginning(key: &str) -> String {
+    key.chars().take(12).collect()
+}
+
 /// How it moves packets, in its own words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -120,6 +125,9 @@ pub struct Mode {
     /// Disabled, IPsec, Wireguard, Ztunnel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption: Option<String>,
+    /// How the public keys of its WireGuard interfaces begin: enough to tell one from another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wireguard_keys: Vec<String>,
     /// default, always, never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_enforcement: Option<String>,

@@ -17,9 +17,22 @@ pub struct Host {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
     pub limits: Limits,
+    /// dockerd, where it runs in the host's own network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerd: Option<Dockerd>,
     /// What sysctl.d(5) files set, in the order in which they are applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sysctl_settings: Vec<SysctlSetting>,
+}
+
+/// A Docker daemon, as far as the firewall concerns it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Dockerd {
+    pub pid: u32,
+    /// Whether it keeps chains by iptables; absent where its configuration could not be read for sure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iptables: Option<bool>,
 }
 
 /// Tables that all namespaces share, and how full they are.

@@ -76,6 +76,9 @@ pub struct NetnsState {
     /// Present unless the namespace could not be entered or read; then `problem` says why.
     pub links: Vec<Link>,
     pub nsids: Vec<Nsid>,
+    /// Of the host's own: ids of its table that no namespace which was found explains.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unexplained_nsids: Vec<i32>,
     pub routes: Vec<Route>,
     pub nexthops: Vec<Nexthop>,
     pub rules: Vec<Rule>,

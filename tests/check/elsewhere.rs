@@ -1,13 +1,15 @@
 //! Rules that need more than a shell to be broken: somebody outside of the machine, time.
 
+use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use podnet::netns::Handle;
 
 use crate::case::assert_healthy;
 use crate::node::{Kind, Node};
 use crate::proof::{Proven, proofs};
-use crate::support::shell::succeed;
+use crate::support::shell::{succeed, wait_for};
 
 proofs![pn_link_001, pn_link_012, pn_route_019, pn_fw_005];
 
@@ -15,13 +17,13 @@ proofs![pn_link_001, pn_link_012, pn_route_019, pn_fw_005];
 fn pn_link_001() -> Option<Proven> {
     let node = Node::new(Kind::Ptp)?;
     node.run("ip netns add lost");
-    let held = Handle::open(&node.machine.root("run/netns/lost")).unwrap();
+    let held = RefCell::new(Some(Handle::open(&node.machine.root("run/netns/lost")).unwrap()));
     node.run("ip netns del lost");
     let here = node.machine.netns();
-    let there = format!("/proc/{}/fd/{}", std::process::id(), held.as_fd().as_raw_fd());
+    let there = format!("/proc/{}/fd/{}", std::process::id(), held.borrow().as_ref().unwrap().as_fd().as_raw_fd());
     let to = |netns: &str| {
         let ip = || succeed(std::process::Command::new("ip").args(["link", "set", "vethweb", "netns", netns]));
-        if netns == here { held.run(ip).unwrap() } else { own(&node).run(ip).unwrap() }
+        if netns == here { held.borrow().as_ref().unwrap().run(ip).unwrap() } else { own(&node).run(ip).unwrap() }
     };
     let breaks = || {
         to(&there);
@@ -29,6 +31,10 @@ fn pn_link_001() -> Option<Proven> {
     let mends = || {
         to(&here);
         node.run("restore_router; restore");
+        let numbers = || node.machine.run("ip netns list-id | wc -l");
+        let before = numbers();
+        drop(held.take());
+        wait_for("the namespace to go", Duration::from_secs(20), || (numbers() != before).then_some(()));
     };
     Some(node.proves("PN-LINK-001", breaks, mends))
 }

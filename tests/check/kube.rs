@@ -125,12 +125,13 @@ fn pn_kube_007() -> Option<Proven> {
     Some(Scene::new()?.proves("PN-KUBE-007", NODES, |nodes| called(nodes, "vm")["spec"]["taints"] = taint.clone()))
 }
 
-fn wants(pod: &mut Value, port: Value) {
+pub fn wants(pod: &mut Value, port: Value) {
     pod["spec"]["containers"][0]["ports"] = json!([port]);
 }
 
 fn pn_kube_008() -> Option<Proven> {
     let scene = Scene::new()?;
+    let _listeners = ["web", "db"].map(|pod| crate::declared::listen(&scene.cilium.node, pod, "0.0.0.0:80"));
     let port =
         |protocol: &str, ip: &str| json!({"containerPort": 80, "hostPort": 8080, "protocol": protocol, "hostIP": ip});
     // Of another protocol, or of another address of the node, it is another port.

@@ -5,7 +5,12 @@ use crate::node::Kind::{Bridge, Host, Macvlan, Nested, Ptp, Routed};
 
 /// Every case, of what the kernel shows and of what was promised.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(crate::promises::CASES).chain(crate::networks::CASES)
+    CASES
+        .iter()
+        .chain(crate::promises::CASES)
+        .chain(crate::networks::CASES)
+        .chain(crate::ways::CASES)
+        .chain(crate::whole_node::CASES)
 }
 
 cases! {

@@ -9,7 +9,7 @@ use crate::proof::code_of;
 use crate::rules::all;
 
 /// What is proven without a case.
-const PROVEN: [&[&str]; 7] = [
+const PROVEN: [&[&str]; 10] = [
     crate::containerd::PROVEN,
     crate::elsewhere::PROVEN,
     crate::runtime::PROVEN,
@@ -17,6 +17,9 @@ const PROVEN: [&[&str]; 7] = [
     crate::cilium_rules::PROVEN,
     crate::cilium_node::PROVEN,
     crate::kube::PROVEN,
+    crate::declared::PROVEN,
+    crate::lost::PROVEN,
+    crate::ways::PROVEN,
 ];
 
 fn all_on(kind: Kind) {

@@ -17,6 +17,7 @@ use crate::support::{bpf, prerequisite};
 type Except<'a> = &'a [(&'static str, &'static str)];
 
 const SHARED_TABLES: &str = "the tables are not the case's own here";
+const NO_RANGE: &str = "nothing on the node says which range is its own";
 const NO_STORE: &str = "addresses come from no store on the node";
 
 /// What can be wrong where pods are connected likewise.
@@ -77,6 +78,9 @@ fn calico() {
             ("PN-IPAM-007", NO_STORE),
             ("PN-IPAM-008", NO_STORE),
             ("PN-IPAM-009", NO_STORE),
+            ("PN-IPAM-013", NO_STORE),
+            ("PN-ROUTE-022", NO_RANGE),
+            ("PN-ROUTE-025", NO_RANGE),
         ],
     );
     beside(&mut cases, "PN-LINK-008", &["PN-LINK-009"]);
@@ -101,6 +105,9 @@ const CILIUM: Except<'static> = &[
     ("PN-IPAM-007", NO_STORE),
     ("PN-IPAM-008", NO_STORE),
     ("PN-IPAM-009", NO_STORE),
+    ("PN-IPAM-013", NO_STORE),
+    ("PN-ROUTE-022", "a route for the range is there already"),
+    ("PN-ROUTE-024", BY_PROGRAM),
     ("PN-LINK-010", NO_IPV6),
     ("PN-LINK-021", NO_IPV6),
     ("PN-ADDR-002", NO_IPV6),

@@ -42,6 +42,12 @@ pub(super) fn changed(endpoint: &Endpoint) -> Option<Timestamp> {
     endpoint.log.first().and_then(|change| change.timestamp)
 }
 
+/// Whether nothing happened to any endpoint of the agent's for some while, as it does when that starts.
+pub(super) fn is_settled(facts: &Facts<'_>) -> bool {
+    let of_agent = || facts.node.endpoints.iter().filter(|endpoint| endpoint.told_by == ToldBy::Agent);
+    of_agent().next().is_some() && of_agent().all(|endpoint| facts.is_old(changed(endpoint)))
+}
+
 fn is_past_grace(facts: &Facts<'_>, at: Timestamp) -> bool {
     facts.node.collected_at.duration_since(at) >= facts.grace
 }

@@ -194,8 +194,7 @@ fn no_health_endpoint(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
         set("EnableHealthChecking") && set("EnableEndpointHealthChecking")
     };
     // An agent that just started makes it last.
-    let of_agent = || facts.node.endpoints.iter().filter(|endpoint| endpoint.told_by == ToldBy::Agent);
-    let settled = of_agent().next().is_some() && of_agent().all(|endpoint| facts.is_old(changed(endpoint)));
+    let settled = super::is_settled(facts);
     let wanted = facts.node.agent.as_ref().filter(is_on).is_some_and(|_| super::told_all(facts) && settled);
     if !wanted || health_endpoint(facts).is_some() {
         return Vec::new();
@@ -268,6 +267,36 @@ fn other_health_address(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
     vec![Hit::new().saw("health of the CiliumNode", listed(&strange), API).saw(
         format!("addresses of endpoint {}", endpoint.id),
         listed(&endpoint.addresses),
+        AGENT,
+    )]
+}
+
+pub static OTHER_KEY: Rule = Rule {
+    code: "PN-CIL-042",
+    severity: Severity::Error,
+    sentence: "Other nodes encrypt for a WireGuard key that this node's agent does not have.",
+    meaning: "They take the key from the CiliumNode. What they send to this node's pods cannot be decrypted here, and is \
+              dropped; from here to there it is the same.",
+    origin: "the agent lost its key file (/run/cilium after a reboot) and made another, and could not write the CiliumNode since; \
+             or two agents write one CiliumNode",
+    confirm: "network.cilium.io/wg-pub-key in kubectl get ciliumnode NODE -o yaml; cilium-dbg encrypt status",
+    fix: RESTART,
+    needs: &[Need::Agent, Need::Kubernetes],
+    follows: &["PN-CIL-028"],
+    run: Run::Host(other_key),
+};
+
+fn other_key(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
+    let noted = cilium_node(facts).and_then(|node| node.wireguard_key.as_ref());
+    let mode = facts.node.agent.as_ref().map(|agent| &agent.mode);
+    let Some((noted, mode)) = noted.zip(mode) else { return Vec::new() };
+    let encrypts = mode.encryption.as_deref() == Some("Wireguard") && !mode.wireguard_keys.is_empty();
+    if !encrypts || mode.wireguard_keys.contains(noted) {
+        return Vec::new();
+    }
+    vec![Hit::new().saw("key of the CiliumNode", format!("{noted}…"), API).saw(
+        "key of the agent",
+        format!("{}…", mode.wireguard_keys.join("…  ")),
         AGENT,
     )]
 }

@@ -9,7 +9,10 @@ use serde_json::Value;
 
 use super::controller;
 use crate::model::address::Family;
-use crate::model::agent::{Agent, Allocation, Condition, FamilyAddressing, Fill, Ipam, Masquerade, Mode, PodSettings};
+
+use crate::model::agent::{
+    Agent, Allocation, Condition, FamilyAddressing, Fill, Ipam, Masquerade, Mode, PodSettings, beginning,
+};
 use crate::model::link::Offload;
 
 /// The pool whose addresses are listed without its name.
@@ -34,7 +37,7 @@ pub struct Health {
     routing: Option<Routing>,
     clock_source: Option<Named>,
     cni_chaining: Option<Named>,
-    encryption: Option<Named>,
+    encryption: Option<Encryption>,
     datapath_mode: Option<String>,
     configured_datapath_mode: Option<String>,
     attach_mode: Option<String>,
@@ -45,6 +48,32 @@ pub struct Health {
 struct Status {
     state: Option<String>,
     msg: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Encryption {
+    mode: Option<String>,
+    wireguard: Option<Wireguard>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Wireguard {
+    interfaces: Option<Vec<WireguardInterface>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct WireguardInterface {
+    public_key: Option<String>,
+}
+
+impl Encryption {
+    fn keys(&self) -> impl Iterator<Item = String> {
+        let interfaces = self.wireguard.iter().filter_map(|wireguard| wireguard.interfaces.as_ref()).flatten();
+        interfaces.filter_map(|interface| interface.public_key.as_deref().map(beginning))
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -267,7 +296,8 @@ fn mode(health: &Health, configuration: &ConfigurationStatus) -> Mode {
         masquerade: masquerade(health.masquerading.as_ref(), configuration),
         kube_proxy_replacement: replacement.and_then(|replacement| replacement.mode.clone()),
         chaining: named(&health.cni_chaining),
-        encryption: named(&health.encryption),
+        encryption: health.encryption.as_ref().and_then(|encryption| encryption.mode.clone()),
+        wireguard_keys: health.encryption.iter().flat_map(Encryption::keys).collect(),
         policy_enforcement: configuration.realized.as_ref().and_then(|realized| realized.policy_enforcement.clone()),
         clock_source: named(&health.clock_source),
         devices: replacement.map(devices).unwrap_or_default(),

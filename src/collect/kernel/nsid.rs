@@ -3,12 +3,14 @@
 //! An id is private to the namespace that uses it. The kernel answers for an open descriptor, so each
 //! candidate is asked for; asking never allots an id (`rtnl_net_getid`).
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, AsRawFd};
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 
 use super::netlink::Netlink;
+use super::problem;
 use crate::model::link::Link;
 use crate::model::netns::Nsid;
 use crate::netns::Handle;
@@ -34,12 +36,33 @@ pub fn read<'a>(netlink: &mut Netlink, links: &[Link], candidates: impl Iterator
     found
 }
 
+/// The ids of this namespace's whole table that no candidate explains.
+pub fn unexplained<'a>(
+    netlink: &mut Netlink,
+    problems: &mut Vec<String>,
+    candidates: impl Iterator<Item = &'a Handle>,
+) -> Vec<i32> {
+    let all = problem::dump(netlink, problems, "nsids", RouteNetlinkMessage::GetNsId(NsidMessage::default()));
+    let mut rest: BTreeSet<i32> = all.iter().filter_map(id).collect();
+    for handle in candidates {
+        if rest.is_empty() {
+            break;
+        }
+        if let Some(known) = nsid_of(netlink, handle) {
+            rest.remove(&known);
+        }
+    }
+    rest.into_iter().collect()
+}
+
 fn nsid_of(netlink: &mut Netlink, handle: &Handle) -> Option<i32> {
     let mut question = NsidMessage::default();
     question.attributes.push(NsidAttribute::Fd(handle.as_fd().as_raw_fd() as u32));
-    let RouteNetlinkMessage::NewNsId(answer) = netlink.request(RouteNetlinkMessage::GetNsId(question)).ok()? else {
-        return None;
-    };
+    id(&netlink.request(RouteNetlinkMessage::GetNsId(question)).ok()?)
+}
+
+fn id(answer: &RouteNetlinkMessage) -> Option<i32> {
+    let RouteNetlinkMessage::NewNsId(answer) = answer else { return None };
     let id = answer.attributes.iter().find_map(|attribute| match attribute {
         NsidAttribute::Id(id) => Some(*id),
         _ => None,

@@ -172,6 +172,9 @@ fn tables(visit: &Visit<'_>, candidates: &Candidates<'_>) -> NetnsState {
         state.routes = route::read(netlink, problems, &names, &state.nexthops);
         state.rules = rule::read(netlink, problems);
         state.neighbours = neighbour::read(netlink, problems, &names);
+        if netns.is_host {
+            state.unexplained_nsids = nsid::unexplained(netlink, problems, candidates.likeliest_first());
+        }
     }
     if !matches!(want.programs, Programs::OfNone) {
         let links = state.links.iter_mut().filter(|link| want.programs.wanted(link.ifindex));

@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::pod::Metadata;
+use crate::model::agent::beginning;
 use crate::model::kube::cilium::{
     Allocation, CiliumEndpoint, CiliumIdentity, CiliumNode, CiliumPodIpPool, PoolAllocation, PoolFamily, PoolRequest,
     SliceEndpoint,
 };
 use crate::model::kube::node::NodeAddress;
+
+const WIREGUARD_KEY: &str = "network.cilium.io/wg-pub-key";
 
 #[derive(Deserialize)]
 pub struct Endpoint {
@@ -264,6 +267,9 @@ impl From<Node> for CiliumNode {
             release: both(status.ipam.release_ips, status.ipam.release_ipv6s),
             operator_error: status.ipam.operator_status.error.filter(|text| !text.is_empty()),
             boot_id: spec.bootid,
+            wireguard_key: metadata
+                .annotations
+                .and_then(|annotations| annotations.get(WIREGUARD_KEY).map(|key| beginning(key))),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::model::kube::pod::{Condition, ContainerStatus, HostPort, KubePod};
+use crate::model::kube::pod::{Condition, ContainerPort, ContainerStatus, HostPort, KubePod};
 
 /// Annotations that change a pod's network, and the one that tells a static pod's own uid.
 const STEERING: [&str; 8] = [
@@ -60,12 +60,14 @@ struct Spec {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Container {
+    name: String,
     ports: Option<Vec<Port>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Port {
+    container_port: Option<u16>,
     host_port: Option<u16>,
     protocol: Option<String>,
     #[serde(rename = "hostIP")]
@@ -124,6 +126,7 @@ impl From<Pod> for KubePod {
         pod_ips.retain(|ip| !ip.is_empty());
         let containers = status.init_container_statuses.into_iter().chain(status.container_statuses).flatten();
         let mut annotations = metadata.annotations.unwrap_or_default();
+        let declared = spec.containers.unwrap_or_default();
         annotations.retain(|key, _| STEERING.iter().any(|prefix| key.starts_with(prefix)));
         KubePod {
             namespace: metadata.namespace,
@@ -142,21 +145,32 @@ impl From<Pod> for KubePod {
             pod_ips,
             host_ip: status.host_ip,
             containers: containers.map(container).collect(),
-            host_ports: host_ports(spec.containers),
+            container_ports: declared.iter().flat_map(container_ports).collect(),
+            host_ports: declared.iter().flat_map(host_ports).collect(),
         }
     }
 }
 
-fn host_ports(containers: Option<Vec<Container>>) -> Vec<HostPort> {
-    let ports = containers.into_iter().flatten().flat_map(|container| container.ports.unwrap_or_default());
-    let led = ports.filter_map(|port| {
-        Some(HostPort {
-            port: port.host_port.filter(|port| *port != 0)?,
-            protocol: port.protocol.unwrap_or_else(|| "TCP".to_owned()),
-            host_ip: port.host_ip.filter(|ip| !ip.is_empty()),
-        })
-    });
-    led.collect()
+/// What is left out is TCP.
+fn protocol(port: &Port) -> String {
+    port.protocol.clone().unwrap_or_else(|| "TCP".to_owned())
+}
+
+fn container_ports(container: &Container) -> impl Iterator<Item = ContainerPort> {
+    let ports = container.ports.iter().flatten();
+    ports.filter_map(|port| {
+        let number = port.container_port.filter(|port| *port != 0)?;
+        Some(ContainerPort { container: container.name.clone(), port: number, protocol: protocol(port) })
+    })
+}
+
+fn host_ports(container: &Container) -> impl Iterator<Item = HostPort> {
+    let ports = container.ports.iter().flatten();
+    ports.filter_map(|port| {
+        let number = port.host_port.filter(|port| *port != 0)?;
+        let host_ip = port.host_ip.clone().filter(|ip| !ip.is_empty());
+        Some(HostPort { port: number, protocol: protocol(port), host_ip })
+    })
 }
 
 fn container(status: Status) -> ContainerStatus {

@@ -97,6 +97,9 @@ pub struct CiliumNode {
     pub operator_error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
+    /// How the key begins that other nodes encrypt for (`network.cilium.io/wg-pub-key`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wireguard_key: Option<String>,
 }
 
 /// Who holds an address of a CiliumNode.

@@ -41,9 +41,22 @@ pub struct KubePod {
     #[serde(rename = "hostIP", skip_serializing_if = "Option::is_none")]
     pub host_ip: Option<String>,
     pub containers: Vec<ContainerStatus>,
+    /// Where its containers say that they listen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub container_ports: Vec<ContainerPort>,
     /// Ports of the node that lead to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub host_ports: Vec<HostPort>,
+}
+
+/// `spec.containers[].ports[]`: a remark of whoever wrote the manifest, which opens nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerPort {
+    pub container: String,
+    pub port: u16,
+    /// TCP, UDP or SCTP.
+    pub protocol: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -77,6 +90,12 @@ impl KubePod {
     /// Whether it has ended for good, so that its addresses are no longer its own.
     pub fn has_ended(&self) -> bool {
         matches!(self.phase.as_str(), "Succeeded" | "Failed")
+    }
+
+    /// Whether it says of itself that it can serve.
+    pub fn is_ready(&self) -> bool {
+        self.phase == "Running"
+            && self.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True")
     }
 
     /// `Pending, app: ContainerCreating`.
