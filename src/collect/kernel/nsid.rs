@@ -36,20 +36,22 @@ pub fn read<'a>(netlink: &mut Netlink, links: &[Link], candidates: impl Iterator
     found
 }
 
-/// The ids of this namespace's whole table that no candidate explains.
+/// The ids of this namespace's whole table that no candidate explains; those of pairs are known from their links.
 pub fn unexplained<'a>(
     netlink: &mut Netlink,
     problems: &mut Vec<String>,
+    known: &[Nsid],
     candidates: impl Iterator<Item = &'a Handle>,
 ) -> Vec<i32> {
     let all = problem::dump(netlink, problems, "nsids", RouteNetlinkMessage::GetNsId(NsidMessage::default()));
     let mut rest: BTreeSet<i32> = all.iter().filter_map(id).collect();
+    rest.retain(|id| !known.iter().any(|known| known.nsid == *id));
     for handle in candidates {
         if rest.is_empty() {
             break;
         }
-        if let Some(known) = nsid_of(netlink, handle) {
-            rest.remove(&known);
+        if let Some(id) = nsid_of(netlink, handle) {
+            rest.remove(&id);
         }
     }
     rest.into_iter().collect()

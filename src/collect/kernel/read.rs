@@ -173,7 +173,7 @@ fn tables(visit: &Visit<'_>, candidates: &Candidates<'_>) -> NetnsState {
         state.rules = rule::read(netlink, problems);
         state.neighbours = neighbour::read(netlink, problems, &names);
         if netns.is_host {
-            state.unexplained_nsids = nsid::unexplained(netlink, problems, candidates.likeliest_first());
+            state.unexplained_nsids = nsid::unexplained(netlink, problems, &state.nsids, candidates.likeliest_first());
         }
     }
     if !matches!(want.programs, Programs::OfNone) {
