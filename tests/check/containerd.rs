@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::case::assert_healthy;
 use crate::node::{Kind, Node};
 use crate::proof::{Proven, proofs};
 use crate::support::cri::{Cri, Pod};
@@ -17,8 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Where Debian installs them.
 const PLUGINS: &str = "/usr/lib/cni";
 
-const NETWORK: &str = r#"{"cniVersion": "0.4.0", "name": "pods", "plugins": [{"type": "ptp", "ipam": {"type": "host-local",
-  "ranges": [[{"subnet": "10.86.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}"#;
+/// In the form that cases change.
+const NETWORK: &str = r#"{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"ptp","ipam":{"type":"host-local",
+  "ranges":[[{"subnet":"10.89.0.0/24"}],[{"subnet":"fd89::/64"}]],
+  "routes":[{"dst":"0.0.0.0/0"},{"dst":"::/0"},{"dst":"192.0.2.0/24"}]}}]}"#;
 
 pub struct Containerd {
     pub node: Node,
@@ -42,7 +43,7 @@ impl Containerd {
         scratch.write("config.toml", &config(&scratch.text("root")));
         node.run(&format!(
             "mkdir -p /etc/cni/net.d /opt/cni/bin /run/containerd; cp {PLUGINS}/ptp {PLUGINS}/host-local {PLUGINS}/loopback /opt/cni/bin
-             cp {} /etc/cni/net.d/10-pods.conflist; cp {} /etc/containerd/config.toml",
+             cp {} /etc/cni/net.d/10-net.conflist; cp {} /etc/containerd/config.toml",
             scratch.text("network"),
             scratch.text("config.toml"),
         ));
@@ -53,6 +54,20 @@ impl Containerd {
         wait_for("the CRI to be initialized", PATIENCE, || cri.is_initialized().then_some(()));
         node.run(&format!("ctr --namespace k8s.io images import {}", image::archive(scratch).display()));
         Some(Self { node, cri })
+    }
+}
+
+impl Containerd {
+    /// With two pods, web and db, that cases know.
+    pub fn with_pods() -> Option<Self> {
+        let containerd = Self::new()?;
+        for name in ["db", "web"] {
+            let pod = containerd.cri.run_pod("demo", name);
+            containerd.cri.run_container(&pod, "app", &[]);
+            let pid = containerd.cri.sandbox_pid(&pod);
+            containerd.node.with_pods(&format!("cri_pod {name} {} {pid}", pod.sandbox));
+        }
+        Some(containerd)
     }
 }
 
@@ -76,15 +91,6 @@ restrict_oom_score_adj = true
 "#,
         image::PAUSE
     )
-}
-
-#[test]
-fn well() {
-    let Some(containerd) = Containerd::new() else { return };
-    containerd.cri.run_pod("demo", "web");
-    let db = containerd.cri.run_pod("demo", "db");
-    containerd.cri.run_container(&db, "app", &[]);
-    assert_healthy(&containerd.node, "two pods by ptp");
 }
 
 /// Its first process was killed, and nobody has torn it down.

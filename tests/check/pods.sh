@@ -10,7 +10,7 @@ in_netns() { # NETNS COMMAND…, the machine's own where it is empty
 pod() { in_netns "$NAME" "$@"; }
 router() { in_netns "$ROUTER" "$@"; }
 
-container_id() { printf %s "$1" | sha256sum | cut -c1-64; }
+container_id() { [ ! -e "/run/container.$1" ] || { cat "/run/container.$1"; return; }; printf %s "$1" | sha256sum | cut -c1-64; }
 
 live() { # NAME: a process in it, for as long as the machine runs; by its cgroup the container that ADD was for
   nsenter --net="/run/netns/$1" sleep infinity </dev/null >/dev/null 2>&1 &
@@ -60,13 +60,8 @@ hold() { for address; do [ -z "$STORE" ] || printf '%s\r\neth0' "$(container_id 
 record() { echo "/var/lib/cni/results/$NET-$(container_id "$1")-eth0"; } # NAME
 
 # The MAC that the pod was given, whatever it has now.
-own_mac() { # NAME
-  if [ "$FLAVOUR" = docker ]; then
-    docker inspect --format "{{(index .NetworkSettings.Networks \"$NET\").MacAddress}}" "$1"
-    return
-  fi
-  sed -n 's/.*"name": "eth0", "mac": "\([^"]*\)".*/\1/p' "$(record "$1")"
-}
+own_mac() { of "$1" MAC; } # NAME
+mac_of() { ip -n "$1" -j link show dev eth0 | sed 's/.*"address":"\([^"]*\)".*/\1/'; } # NAME
 
 cached() { # libcni's record of what ADD gave to the pod whose values are set
   id=$(container_id "$NAME")
@@ -78,19 +73,18 @@ cached() { # libcni's record of what ADD gave to the pod whose values are set
     ips="$ips, {\"address\": \"$IP6/$LEN6\", \"gateway\": \"$GW6\", \"interface\": $INDEX}"
     routes="$routes, {\"dst\": \"::/0\", \"gw\": \"$GW6\"}"
   fi
-  mac=$(ip -n "$NAME" -j link show dev eth0 | sed 's/.*"address":"\([^"]*\)".*/\1/')
   cat >"$(record "$NAME")" <<JSON
 {"kind": "cniCacheV1", "containerId": "$id", "config": "$config", "ifName": "eth0", "networkName": "$NET",
  "netns": "/var/run/netns/$NAME", "cniArgs": [["K8S_POD_NAMESPACE", "${POD%/*}"], ["K8S_POD_NAME", "${POD#*/}"]],
  "result": {"cniVersion": "1.0.0",
-  "interfaces": [$HOST_ENTRY{"name": "eth0", "mac": "$mac", "mtu": $MTU, "sandbox": "/var/run/netns/$NAME"}],
+  "interfaces": [$HOST_ENTRY{"name": "eth0", "mac": "$MAC", "mtu": $MTU, "sandbox": "/var/run/netns/$NAME"}],
   "ips": [$ips], "routes": [$routes]}}
 JSON
 }
 
 keep() { # the values that are set
   mkdir -p /run/pods
-  for variable in NAME POD N KIND FLAVOUR TYPE NET STORE HOSTIF GATE ROUTER IP4 IP6 LEN4 LEN6 GW4 GW6 MTU ROUTED; do
+  for variable in NAME POD N KIND FLAVOUR TYPE NET STORE HOSTIF GATE ROUTER IP4 IP6 LEN4 LEN6 GW4 GW6 MTU MAC ROUTED; do
     eval "printf '%s=%s\n' $variable \"\$$variable\""
   done >"/run/pods/$NAME"
 }
@@ -98,7 +92,7 @@ keep() { # the values that are set
 of() { sed -n "s/^$2=//p" "/run/pods/$1"; } # NAME VARIABLE
 
 remember() {
-  if [ "$FLAVOUR" = docker ]; then keep; return; fi
+  if [ "$FLAVOUR" = docker ]; then MAC=$(mac_of "$NAME"); keep; return; fi
   if [ -n "$HOSTIF" ]; then
     hostmac=$(router ip -j link show dev "$HOSTIF" | sed 's/.*"address":"\([^"]*\)".*/\1/')
     HOST_ENTRY="{\"name\": \"$HOSTIF\", \"mac\": \"$hostmac\"}, " INDEX=1
@@ -106,6 +100,7 @@ remember() {
     HOST_ENTRY='' INDEX=0
   fi
   if [ -n "$ROUTER" ]; then NET=inner; else NET=net; fi
+  MAC=$(mac_of "$NAME")
   network; hold "$IP4" "$IP6"; cached; keep
 }
 
@@ -118,9 +113,9 @@ restore() {
     pod ip route replace "$GW4" dev eth0 scope link
     case $GW6 in '' | fe80:*) ;; *) pod ip -6 route replace "$GW6" dev eth0 ;; esac
   elif [ "$KIND" = ptp ]; then
-    pod ip route del 10.89.0.0/24 dev eth0 scope link 2>/dev/null || true
+    pod ip route del "${IP4%.*}.0/24" dev eth0 scope link 2>/dev/null || true
     pod ip route replace "$GW4" dev eth0 scope link
-    pod ip route replace 10.89.0.0/24 via "$GW4" dev eth0
+    pod ip route replace "${IP4%.*}.0/24" via "$GW4" dev eth0
   fi
   pod ip route replace default via "$GW4" dev eth0
   [ -z "$ROUTED" ] || pod ip route replace "$ROUTED" via "$GW4" dev eth0

@@ -183,8 +183,8 @@ cases! {
     pn_addr_004: Case {
         code: "PN-ADDR-004",
         on: &[Bridge, Ptp, Macvlan, Nested],
-        broken: "pod ip addr add ${IP4%.*}.8/24 dev eth0",
-        mended: "pod ip addr del ${IP4%.*}.8/24 dev eth0",
+        broken: "pod ip addr add $(of db IP4)/24 dev eth0",
+        mended: "pod ip addr del $(of db IP4)/24 dev eth0",
         beside: &[],
     },
     pn_addr_005: Case {
@@ -418,7 +418,7 @@ cases! {
         on: &[Ptp, Bridge, Routed, Macvlan, Nested, Host],
         broken: "echo 5 >/run/instances; mount --bind /run/instances /proc/sys/fs/inotify/max_user_instances
             for n in 1 2 3 4 5; do tail -f /run/instances </dev/null >/dev/null 2>&1 & echo $! >>/run/tails; done
-            until [ $(find /proc/[0-9]*/fd -lname anon_inode:inotify 2>/dev/null | wc -l) = 5 ]; do sleep 0.02; done",
+            until [ $(find /proc/[0-9]*/fd -lname anon_inode:inotify 2>/dev/null | wc -l) -ge 5 ]; do sleep 0.02; done",
         mended: "umount /proc/sys/fs/inotify/max_user_instances; kill $(cat /run/tails); rm /run/tails",
         beside: &[],
     },

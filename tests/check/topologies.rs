@@ -8,6 +8,7 @@ use podnet::netns::Handle;
 
 use crate::case::{Case, assert_healthy};
 use crate::cilium::Cilium;
+use crate::containerd::Containerd;
 use crate::dockerd::Dockerd;
 use crate::node::{Kind, Node};
 use crate::rules::all;
@@ -165,6 +166,30 @@ fn docker() {
         here("PN-NS-006", "docker restart --time 0 web", "docker restart --time 0 side; docker_pod web app app0"),
     ]);
     try_all(&dockerd.node, &cases);
+}
+
+/// The reference plugins, as a real containerd runs them.
+#[test]
+fn containerd() {
+    let Some(containerd) = Containerd::with_pods() else { return };
+    let mut cases = like(
+        Kind::Ptp,
+        &[
+            ("PN-CNI-004", "this plugin notes no MTU"),
+            ("PN-LINK-019", "another pair is not the one on record"),
+            ("PN-NS-002", "no mount is at the name that the case knows"),
+        ],
+    );
+    // What a container's resolver is told is the container's own.
+    cases.retain(|case| !case.code.starts_with("PN-DNS"));
+    cases.push(here(
+        "PN-NS-002",
+        "for mount in /run/netns/cni-*; do
+           if [ $mount -ef /run/netns/web ]; then umount $mount; echo $mount >/run/lost; fi
+         done",
+        "mount --bind /proc/$(cat /run/pid.web)/ns/net $(cat /run/lost)",
+    ));
+    try_all(&containerd.node, &cases);
 }
 
 #[test]

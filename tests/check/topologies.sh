@@ -177,7 +177,21 @@ docker_pod() { # NAME NETWORK BRIDGE
   IP4=$(told IPAddress) IP6=$(told GlobalIPv6Address) GW4=$(told Gateway) GW6=$(told IPv6Gateway)
   other=$(pod ip -o link show dev eth0 | sed 's/^[0-9]*: eth0@if\([0-9]*\):.*/\1/')
   HOSTIF=$(ip -o link | sed -n "s/^$other: \([^@:]*\)[@:].*/\1/p")
-  keep
+  MAC=$(mac_of "$1"); keep
+}
+
+# A pod of a real containerd, that the plugin ptp has connected.
+cri_pod() { # NAME SANDBOX PID
+  NAME=$1 POD=demo/$1 N=0 KIND=ptp TYPE=ptp NET=net ROUTER='' STORE=/var/lib/cni/networks/net LEN4=24 LEN6=64
+  GW4=10.89.0.1 GW6=fd89::1
+  printf %s "$2" >"/run/container.$1"
+  echo "$3" >"/run/pid.$1"
+  ln -sfn "/proc/$3/ns/net" "/run/netns/$1"
+  IP4=$(pod ip -o -4 addr show dev eth0 | sed 's/.* inet \([^/]*\).*/\1/')
+  IP6=$(pod ip -o -6 addr show dev eth0 scope global | sed 's/.* inet6 \([^/]*\).*/\1/')
+  other=$(pod ip -o link show dev eth0 | sed 's/^[0-9]*: eth0@if\([0-9]*\):.*/\1/')
+  HOSTIF=$(ip -o link | sed -n "s/^$other: \([^@:]*\)[@:].*/\1/p") GATE=$HOSTIF
+  MAC=$(mac_of "$1"); keep
 }
 kind_docker() { # ARCHIVE of an image IMAGE
   resolv 'nameserver 198.51.100.1'
