@@ -321,26 +321,19 @@ fn pools(facts: &Facts<'_>) -> Vec<Pool> {
             for family in [Family::Ipv4, Family::Ipv6] {
                 let (used, size) = network.fill(family);
                 let Some(size) = size.filter(|size| *size >= SMALL) else { continue };
-                let name = format!("{} {} {}", store.kind, network.name, word(family));
+                let name = format!("{} {} {family}", store.kind, network.name);
                 pools.push(Pool { name, source: store.kind.clone(), used, size });
             }
         }
     }
     let agents = facts.node.agent.iter().filter_map(|agent| agent.ipam.as_ref()).flat_map(|ipam| &ipam.fills);
     pools.extend(agents.filter(|fill| fill.size >= SMALL).map(|fill| Pool {
-        name: format!("cilium {}", word(fill.family)),
+        name: format!("cilium {}", fill.family),
         source: crate::model::agent::SOURCE.to_owned(),
         used: fill.used,
         size: fill.size,
     }));
     pools
-}
-
-fn word(family: Family) -> &'static str {
-    match family {
-        Family::Ipv4 => "IPv4",
-        Family::Ipv6 => "IPv6",
-    }
 }
 
 pub static STRANGER: Rule = Rule {

@@ -264,6 +264,7 @@ impl Scene<'_> {
                             nth: results.len(),
                             plugin,
                             elapsed: begin.elapsed(),
+                            before: None,
                             result: None,
                             error: told.as_ref().err(),
                         };
@@ -277,7 +278,8 @@ impl Scene<'_> {
             let begin = Instant::now();
             let added = chain.add_one(plugin, results.last());
             let (result, error) = (added.as_ref().ok(), added.as_ref().err());
-            self.show_turn(document, &Turn { verb: Verb::Add, nth, plugin, elapsed: begin.elapsed(), result, error });
+            let (elapsed, before) = (begin.elapsed(), results.last());
+            self.show_turn(document, &Turn { verb: Verb::Add, nth, plugin, elapsed, before, result, error });
             results.push(added.map_err(Some)?);
         }
         let result = results.pop().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! `podnet check` and `podnet explain`.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::collect::options::Options;
 use crate::model::netns::Inode;
 use crate::model::node::Node;
 use crate::model::snapshot::{Exception, Snapshot};
-use crate::target::{Target, resolve};
+use crate::target::{Target, Unresolved, resolve};
 
 /// Where faults that one has reasons for are written down.
 const CONFIG: &str = "/etc/podnet/check.yaml";
@@ -139,7 +140,7 @@ fn config(named: Option<&Path>) -> Result<Config, Error> {
 
 /// Judges by the one look or the two that the snapshot holds.
 pub fn judged(snapshot: &Snapshot, targets: &[Target], choice: &Choice) -> Result<CheckReport, Error> {
-    let wanted = wanted(&snapshot.node, targets)?;
+    let wanted = wanted(&snapshot.node, targets, |pid| Ok(snapshot.netns_of(pid)))?;
     let judge =
         |node, earlier, before| check::check(&Facts::new(node, earlier, choice.grace), wanted.as_ref(), choice, before);
     Ok(match &snapshot.earlier {
@@ -157,7 +158,7 @@ pub fn judged_ipam(node: &Node) -> CheckReport {
 /// Looks, and where something is wrong looks again: what only one look showed was being made, or removed.
 async fn judge(options: &Options, targets: &[Target], choice: &Choice) -> Result<CheckReport, Error> {
     let first = node::judgeable(options).await;
-    let wanted = wanted(&first, targets)?;
+    let wanted = wanted(&first, targets, |pid| netns_of(options, pid))?;
     let report = check::check(&Facts::new(&first, None, choice.grace), wanted.as_ref(), choice, None);
     if report.findings.is_empty() {
         return Ok(report);
@@ -167,16 +168,36 @@ async fn judge(options: &Options, targets: &[Target], choice: &Choice) -> Result
     Ok(check::check(&Facts::new(&second, Some(&first), choice.grace), wanted.as_ref(), choice, Some(&report)))
 }
 
-/// The namespaces of the targets; none where all are meant.
-pub fn wanted(node: &Node, targets: &[Target]) -> Result<Option<BTreeSet<Inode>>, Error> {
+/// The namespaces of the targets; none where all are meant. `netns_of` tells that of a process that is no workload.
+pub fn wanted(
+    node: &Node,
+    targets: &[Target],
+    netns_of: impl Fn(u32) -> Result<Option<Inode>, Error>,
+) -> Result<Option<BTreeSet<Inode>>, Error> {
     if targets.is_empty() {
         return Ok(None);
     }
     let netns = |target: &Target| {
-        let pick = resolve(node, target)?;
-        pick.netns.ok_or_else(|| Error::Stopped { text: target.text.clone() })
+        let unresolved = match resolve(node, target) {
+            Ok(pick) => return pick.netns.ok_or_else(|| Error::Stopped { text: target.text.clone() }),
+            Err(unresolved) => unresolved,
+        };
+        let process = target.pid().filter(|_| matches!(unresolved, Unresolved::NotFound { .. }));
+        let inode = process.map(&netns_of).transpose()?.flatten();
+        inode.filter(|inode| node.namespace(*inode).is_some()).ok_or_else(|| unresolved.into())
     };
     targets.iter().map(netns).collect::<Result<_, Error>>().map(Some)
+}
+
+/// By `/proc`; none where there is no such process. One that may not be looked at is there, and is not «nothing».
+pub fn netns_of(options: &Options, pid: u32) -> Result<Option<Inode>, Error> {
+    match std::fs::metadata(options.proc_root.join(pid.to_string()).join("ns/net")) {
+        Ok(netns) => Ok(Some(netns.ino())),
+        Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(Error::HiddenProcess { pid, source })
+        }
+        Err(_) => Ok(None),
+    }
 }
 
 /// Tell what a finding means, how it comes about and what mends it

@@ -46,6 +46,8 @@ pub enum Error {
     Stopped { text: String },
     #[error("«{text}» runs, but its processes are hidden from podnet")]
     Hidden { text: String },
+    #[error("the network namespace of process {pid} may not be looked at")]
+    HiddenProcess { pid: u32, source: io::Error },
     #[error("the netns of «{text}» could not be opened")]
     Closed { text: String },
     #[error(transparent)]

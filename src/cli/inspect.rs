@@ -6,6 +6,7 @@ use std::path::Path;
 
 use clap::Args;
 
+use super::check::netns_of;
 use super::from::From;
 use super::node::{add_address_stores, add_attachments};
 use super::{Common, Error, block_on};
@@ -56,7 +57,10 @@ impl Inspect {
 async fn of_node(target: &Target, options: &Options, every_socket: bool) -> Result<Inspection, Error> {
     let mut survey = survey(options, target.depth()).await;
     let pick = match pick(&survey.node, target, |path| survey.inode_at(path), |pid| survey.netns_of(pid)) {
-        Err(unresolved) => return Err(explained(&survey, target, unresolved).await),
+        Err(unresolved) => {
+            target.pid().map(|pid| netns_of(options, pid)).transpose()?;
+            return Err(explained(&survey, target, unresolved).await);
+        }
         Ok(pick) => pick,
     };
     // The runtime and the kernel answer side by side.

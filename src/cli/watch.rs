@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::check::{FOUND, SECOND_LOOK, wanted};
+use super::check::{FOUND, SECOND_LOOK, netns_of, wanted};
 use super::terminal::write_out;
 use super::{Common, Error, node};
 use crate::check::choice::Choice;
@@ -55,7 +55,7 @@ impl Watching<'_> {
     /// gone is looked for again.
     async fn look(&self, last: Option<&Node>) -> Result<(Node, CheckReport), Error> {
         let first = node::judgeable(self.options).await;
-        let wanted = match wanted(&first, self.targets) {
+        let wanted = match wanted(&first, self.targets, |pid| netns_of(self.options, pid)) {
             Err(_) if last.is_some() => Some(Default::default()),
             wanted => wanted?,
         };

@@ -58,8 +58,16 @@ impl AddressRange {
         address.is_ipv4() == self.first.is_ipv4() && self.first <= address && address <= self.last
     }
 
+    /// Whether it ends before it begins: host-local refuses such a network.
+    pub fn is_backwards(&self) -> bool {
+        self.last < self.first
+    }
+
     /// Without the gateway, which is never given out.
     pub fn size(&self) -> u64 {
+        if self.is_backwards() {
+            return 0;
+        }
         let number = |address: IpAddr| match address {
             IpAddr::V4(address) => u128::from(u32::from(address)),
             IpAddr::V6(address) => u128::from(address),
@@ -95,4 +103,22 @@ pub struct StoredAddress {
     /// Why the file does not tell who holds the address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_that_ends_before_it_begins_has_no_address() {
+        let range = |first: &str, last: &str| AddressRange {
+            subnet: "10.0.0.0/24".parse().unwrap(),
+            first: first.parse().unwrap(),
+            last: last.parse().unwrap(),
+            gateway: "10.0.0.1".parse().ok(),
+        };
+        let sizes = [("10.0.0.9", "10.0.0.7"), ("10.0.0.7", "10.0.0.7"), ("10.0.0.1", "10.0.0.9")];
+        assert_eq!(sizes.map(|(first, last)| range(first, last).size()), [0, 1, 8]);
+        assert!(range("10.0.0.9", "10.0.0.7").is_backwards() && !range("10.0.0.7", "10.0.0.7").is_backwards());
+    }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::API_VERSION;
+use crate::cni::AddResult;
 use crate::cni::alive::Standing;
 use crate::cni::chain::{Skipped, Turn};
 use crate::cni::netconf::{GcAttachment, Network};
@@ -57,7 +58,7 @@ pub struct PluginTurn {
     pub elapsed_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What there is after an ADD: interfaces and addresses, in short.
+    /// What an ADD brought beyond what was there before it: interfaces and addresses, in short.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub made: Vec<String>,
 }
@@ -106,21 +107,28 @@ impl ChainRun {
     }
 }
 
-pub fn turn(turn: &Turn<'_>) -> PluginTurn {
-    let result = turn.result.into_iter();
-    let made = result.flat_map(|result| {
-        let interfaces = result.interfaces.iter().map(|interface| match interface.sandbox.as_str() {
-            "" => format!("interface {} on the host", interface.name),
-            sandbox => format!("interface {} in {sandbox}", interface.name),
-        });
-        interfaces.chain(result.ips.iter().map(|ip| format!("address {}", ip.address)))
+/// What a result has that the one before had not.
+fn made(before: Option<&AddResult>, result: Option<&AddResult>) -> Vec<String> {
+    let before = told(before);
+    told(result).into_iter().filter(|made| !before.contains(made)).collect()
+}
+
+fn told(result: Option<&AddResult>) -> Vec<String> {
+    let Some(result) = result else { return Vec::new() };
+    let interfaces = result.interfaces.iter().map(|interface| match interface.sandbox.as_str() {
+        "" => format!("interface {} on the host", interface.name),
+        sandbox => format!("interface {} in {sandbox}", interface.name),
     });
+    interfaces.chain(result.ips.iter().map(|ip| format!("address {}", ip.address))).collect()
+}
+
+pub fn turn(turn: &Turn<'_>) -> PluginTurn {
     PluginTurn {
         verb: turn.verb.to_string(),
         plugin: turn.plugin.kind.clone(),
         elapsed_ms: turn.elapsed.as_secs_f64() * 1000.0,
         error: turn.error.map(|error| chain(error)),
-        made: made.collect(),
+        made: made(turn.before, turn.result),
     }
 }
 
@@ -140,5 +148,28 @@ pub fn attachments(standing: &Standing, applied: bool) -> Attachments {
         alive: standing.alive.iter().map(attached).collect(),
         gone: standing.gone.iter().map(attached).collect(),
         applied,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_plugin_is_told_what_it_brought_itself() {
+        let result = |names: &[&str]| {
+            let interface = |name: &&str| json!({ "name": name, "sandbox": "/run/netns/x" });
+            let interfaces: Vec<Value> = names.iter().map(interface).collect();
+            serde_json::from_value::<AddResult>(
+                json!({ "interfaces": interfaces, "ips": [{ "address": "10.0.0.7/24" }] }),
+            )
+        };
+        let (first, second) = (result(&["eth0"]).unwrap(), result(&["eth0", "ifb0"]).unwrap());
+        assert_eq!(made(None, Some(&first)), ["interface eth0 in /run/netns/x", "address 10.0.0.7/24"]);
+        assert_eq!(made(Some(&first), Some(&second)), ["interface ifb0 in /run/netns/x"]);
+        assert!(made(Some(&second), Some(&second)).is_empty());
+        assert!(made(Some(&second), None).is_empty());
     }
 }

@@ -231,7 +231,11 @@ fn host_locals(node: &Node) -> Vec<PoolUse> {
             let subnets = ranges.iter().map(|range| range.subnet).collect();
             Count { family, subnets, gateways: Vec::new(), size, used }
         };
-        let problems = stored.map(|network| network.problems.clone()).unwrap_or_default();
+        let mut problems = stored.map(|network| network.problems.clone()).unwrap_or_default();
+        let backwards = ranges.iter().filter(|range| range.is_backwards());
+        problems.extend(backwards.map(|range| {
+            format!("the range {}-{} ends before it begins: host-local refuses the network", range.first, range.last)
+        }));
         pool_use(name, HOST_LOCAL, [Family::Ipv4, Family::Ipv6].map(family), problems)
     };
     names.into_iter().map(pool).collect()

@@ -3,9 +3,11 @@
 use std::process::Command;
 
 use crate::host::text;
+use crate::support::netns::TestNetns;
 use crate::support::podnet::Podnet;
 use crate::support::prerequisite::{root_and, skip};
 use crate::support::scratch::Scratch;
+use crate::support::shell::succeed;
 
 /// What it must have shown.
 const SHOWN: [&str; 8] = [
@@ -20,8 +22,15 @@ const SHOWN: [&str; 8] = [
 ];
 
 fn check(mut command: Command) {
+    // One of the machine's own, mounted elsewhere than the demo's.
+    let (machines, scratch) = (TestNetns::new(), Scratch::new());
+    let place = scratch.write("elsewhere", "");
+    std::fs::set_permissions(scratch.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    succeed(Command::new("mount").args(["--bind", &machines.path()]).arg(&place));
     let output = command.output().unwrap();
+    succeed(Command::new("umount").arg(&place));
     let (said, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(!said.contains(&machines.inode().to_string()), "the machine's {} in {said}", machines.inode());
     assert!(output.status.success(), "{said}\n{errors}");
     for line in SHOWN {
         assert!(said.contains(line), "«{line}» in {said}\n{errors}");

@@ -51,6 +51,14 @@ fn the_capability_that_is_missing_is_named_for_what() {
     let hint = podnet.run(&["inspect", "192.0.2.99", "--runtime", "none"]);
     assert_eq!(hint.status, 3, "{hint:?}");
     assert!(hint.stderr.contains("as root there is more to see"), "{}", hint.stderr);
+    // What is there and may not be looked at is not «nothing»; what is not there is.
+    for command in ["check", "inspect"] {
+        let hidden = podnet.run(&[command, "pid:1", "--runtime", "none"]);
+        assert_eq!(hidden.status, 5, "{hidden:?}");
+        let told = hidden.stderr.contains("process 1 may not be looked at") && hidden.stderr.contains("CAP_SYS_PTRACE");
+        assert!(told, "{}", hidden.stderr);
+        assert_eq!(podnet.run(&[command, "pid:4194305", "--runtime", "none"]).status, 3);
+    }
     for args in [&["--help"][..], &["--version"], &["completions", "bash"]] {
         assert_eq!(podnet.run(args).status, 0, "{args:?}");
     }

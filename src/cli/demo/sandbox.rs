@@ -5,12 +5,13 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
 use crate::cli::Error;
 use crate::collect::kernel::netlink::Netlink;
+use crate::collect::proc::MountTable;
 use crate::flow::journal::{DEFAULT_RUN, Journals};
 use crate::flow::kernel::{link, masquerade};
 use crate::ipam::Store;
@@ -49,8 +50,8 @@ impl Sandbox {
         let nothing = None::<&str>;
         mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
             .map_err(failed("keep its mounts to itself"))?;
-        mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), nothing)
-            .map_err(failed("mount a /run of its own"))?;
+        mount_tmpfs(Path::new("/run")).map_err(failed("mount a /run of its own"))?;
+        hide_others();
         // Where it is refused (a container that hides parts of /proc) the machine's own is shown, and does as well.
         let _ = mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), nothing);
         let mut netlink = netlink()?;
@@ -91,6 +92,22 @@ impl Sandbox {
         left.extend(owners.iter().map(|owner| format!("journal of {owner}")));
         Ok(left)
     }
+}
+
+/// The machine's own namespaces that are mounted elsewhere than in /run are no part of the story. A plain user may not
+/// unmount them (mount_namespaces(7), locked mounts), but cover the folder that they lie in.
+fn hide_others() {
+    for mount in MountTable::read(Path::new("/proc"), "self").netns() {
+        if umount2(&mount.path, MntFlags::MNT_DETACH).is_err()
+            && let Some(folder) = mount.path.parent().filter(|folder| folder.parent().is_some())
+        {
+            let _ = mount_tmpfs(folder); // then its line is seen in the list, and does no harm
+        }
+    }
+}
+
+fn mount_tmpfs(folder: &Path) -> nix::Result<()> {
+    mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), None::<&str>)
 }
 
 /// Devices that the kernel puts into every new netns (`fb_tunnels_only_for_init_net`).

@@ -50,7 +50,8 @@ impl Chain<'_> {
             let begin = Instant::now();
             let added = self.add_one(plugin, previous.as_ref());
             let (result, error) = (added.as_ref().ok(), added.as_ref().err());
-            watch(&Turn { verb: Verb::Add, nth, plugin, elapsed: begin.elapsed(), result, error });
+            let (elapsed, before) = (begin.elapsed(), previous.as_ref());
+            watch(&Turn { verb: Verb::Add, nth, plugin, elapsed, before, result, error });
             match added {
                 Ok(result) => previous = Some(result),
                 Err(error) => return Err(AddFailure { error: error.into(), undo: self.undo(watch) }),
@@ -95,7 +96,15 @@ impl Chain<'_> {
     ) -> Result<(), Error> {
         let begin = Instant::now();
         let told = self.tell_one(plugin, verb, last);
-        watch(&Turn { verb, nth, plugin, elapsed: begin.elapsed(), result: None, error: told.as_ref().err() });
+        watch(&Turn {
+            verb,
+            nth,
+            plugin,
+            elapsed: begin.elapsed(),
+            before: None,
+            result: None,
+            error: told.as_ref().err(),
+        });
         told
     }
 

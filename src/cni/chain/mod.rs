@@ -51,7 +51,9 @@ pub struct Turn<'a> {
     pub nth: usize,
     pub plugin: &'a Plugin,
     pub elapsed: Duration,
-    /// What ADD gave back.
+    /// What the plugin before it gave back to ADD.
+    pub before: Option<&'a AddResult>,
+    /// What ADD gave back: all of that, and what this plugin added.
     pub result: Option<&'a AddResult>,
     pub error: Option<&'a Error>,
 }

@@ -78,7 +78,7 @@ impl Runtime {
         let begin = Instant::now();
         let told = self.call(plugin, verb, Vec::new(), request).and_then(|call| call.run()).map_err(Error::from);
         let elapsed = begin.elapsed();
-        watch(&Turn { verb, nth, plugin, elapsed, result: None, error: told.as_ref().err() });
+        watch(&Turn { verb, nth, plugin, elapsed, before: None, result: None, error: told.as_ref().err() });
         told.map(drop)
     }
 }
