@@ -12,7 +12,7 @@ use super::node::{add_address_stores, add_attachments};
 use super::{Common, Error, block_on};
 use crate::check::choice::Choice;
 use crate::check::{self, Facts, Severity};
-use crate::collect::options::Options;
+use crate::collect::options::{Depth, Options};
 use crate::collect::survey::{Survey, survey};
 use crate::collect::{dns, runtime};
 use crate::model::dns::Dns;
@@ -55,7 +55,8 @@ impl Inspect {
 }
 
 async fn of_node(target: &Target, options: &Options, every_socket: bool) -> Result<Inspection, Error> {
-    let mut survey = survey(options, target.depth()).await;
+    // The host's links tell which of their ends are to be looked at beside the pod.
+    let mut survey = survey(options, target.depth().max(Depth::HostLinks)).await;
     let pick = match pick(&survey.node, target, |path| survey.inode_at(path), |pid| survey.netns_of(pid)) {
         Err(unresolved) => {
             target.pid().map(|pid| netns_of(options, pid)).transpose()?;
