@@ -187,6 +187,8 @@ fn containerd() {
     );
     // What a container's resolver is told is the container's own.
     cases.retain(|case| !case.code.starts_with("PN-DNS"));
+    // The case takes db's record away, which containerd's sandbox should have.
+    beside(&mut cases, "PN-IPAM-013", &["PN-CNI-020"]);
     cases.push(here(
         "PN-NS-002",
         "for mount in /run/netns/cni-*; do

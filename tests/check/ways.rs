@@ -20,8 +20,8 @@ cases! {
     pn_route_022: Case {
         code: "PN-ROUTE-022",
         on: &[Ptp, Routed],
-        broken: "ip route add ${IP4%.7}.0/24 via 198.51.100.1; ip -6 route add ${IP6%::7}::/64 via 2001:db8:51::1",
-        mended: "ip route del ${IP4%.7}.0/24 via 198.51.100.1; ip -6 route del ${IP6%::7}::/64 via 2001:db8:51::1",
+        broken: "ip route add ${IP4%.*}.0/24 via 198.51.100.1; ip -6 route add ${IP6%::*}::/64 via 2001:db8:51::1",
+        mended: "ip route del ${IP4%.*}.0/24 via 198.51.100.1; ip -6 route del ${IP6%::*}::/64 via 2001:db8:51::1",
         beside: &[],
     },
     pn_route_024: Case {

@@ -15,7 +15,7 @@ cases! {
         code: "PN-IPAM-013",
         on: &[Bridge, Ptp, Routed],
         broken: "mkdir -p /var/lib/podnet/pools /var/lib/podnet/networks/copy
-            echo '{\"name\":\"copy\",\"subnets\":[{\"cidr\":\"'${IP4%7}'0/25\",\"gateway\":\"'${IP4%7}'126\"}]}' >/var/lib/podnet/pools/copy.json
+            echo '{\"name\":\"copy\",\"subnets\":[{\"cidr\":\"'${IP4%.*}.'0/25\",\"gateway\":\"'${IP4%.*}.'126\"}]}' >/var/lib/podnet/pools/copy.json
             . /run/pods/db; mv $STORE/$IP4 /var/lib/podnet/networks/copy/; mv $(record db) /run/record",
         mended: "rm -r /var/lib/podnet/pools/copy.json /var/lib/podnet/networks/copy; . /run/pods/db; hold $IP4; mv /run/record $(record db)",
         beside: &[],
