@@ -31,9 +31,24 @@ const STATES: [&str; 12] = [
     "new-syn-recv",
 ];
 
+/// Protocol, its name, and the family of addresses.
+const TABLES: [(u8, &str, u8); 4] = [
+    (IPPROTO_TCP, "tcp", AF_INET),
+    (IPPROTO_TCP, "tcp", AF_INET6),
+    (IPPROTO_UDP, "udp", AF_INET),
+    (IPPROTO_UDP, "udp", AF_INET6),
+];
+
 /// Sockets of the calling thread's netns: the listeners, a count by state, and every other one, as far as wanted.
 pub fn read(problems: &mut Vec<String>, wanted: Wanted) -> Sockets {
     let mut sockets = Sockets::default();
+    // The kernel looks through the tables of all namespaces, which takes it longer than all else that is asked.
+    let usage = Usage::read();
+    let inhabited: Vec<_> =
+        TABLES.into_iter().filter(|(_, name, family)| !usage.of_none(name, *family, wanted)).collect();
+    if inhabited.is_empty() {
+        return sockets;
+    }
     let mut netlink = match Netlink::open(netlink_sys::protocols::NETLINK_SOCK_DIAG) {
         Ok(netlink) => netlink,
         Err(error) => {
@@ -41,37 +56,30 @@ pub fn read(problems: &mut Vec<String>, wanted: Wanted) -> Sockets {
             return sockets;
         }
     };
-    let usage = if wanted == Wanted::Listeners { Usage::default() } else { Usage::read() };
-    for (number, protocol) in [(IPPROTO_TCP, "tcp"), (IPPROTO_UDP, "udp")] {
-        for (family, any) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
-            let question = SockDiagMessage::InetRequest(InetRequest {
-                family,
-                protocol: number,
-                extensions: ExtensionFlags::empty(),
-                states: match protocol {
-                    // Otherwise the kernel walks the table of all connections of all namespaces, which takes it
-                    // longer than all else that is asked.
-                    "tcp" if wanted == Wanted::Listeners || usage.of_none(family) => StateFlags::LISTEN,
-                    _ => StateFlags::all(),
-                },
-                socket_id: any,
-            });
-            for message in problem::dump(&mut netlink, problems, protocol, question) {
-                if let SockDiagMessage::InetResponse(response) = message {
-                    keep(&mut sockets, convert(protocol, &response), wanted);
-                }
+    for (protocol, name, family) in inhabited {
+        let question = SockDiagMessage::InetRequest(InetRequest {
+            family,
+            protocol,
+            extensions: ExtensionFlags::empty(),
+            states: match (wanted, name) {
+                // Which stand in a table of their own.
+                (Wanted::Listeners, "tcp") => StateFlags::LISTEN,
+                _ => StateFlags::all(),
+            },
+            socket_id: if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() },
+        });
+        for message in problem::dump(&mut netlink, problems, name, question) {
+            if let SockDiagMessage::InetResponse(response) = message {
+                keep(&mut sockets, convert(name, &response), wanted);
             }
         }
     }
     sockets
 }
 
-/// Sockets of TCP that a netns has, by /proc/net/sockstat and sockstat6; `None` where that does not tell.
-#[derive(Default)]
+/// What a netns has of each protocol, by /proc/net/sockstat and sockstat6.
 struct Usage {
-    ipv4: Option<u64>,
-    ipv6: Option<u64>,
-    time_wait: Option<u64>,
+    text: String,
 }
 
 impl Usage {
@@ -79,19 +87,24 @@ impl Usage {
     fn read() -> Self {
         let read = |name| contents(CWD, Path::new("/proc/thread-self/net").join(name)).ok();
         let text = |name| read(name).and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-        let (of_both, of_ipv6) = (text("sockstat"), text("sockstat6"));
-        Self {
-            ipv4: number_in(&of_both, "TCP:", "inuse"),
-            ipv6: number_in(&of_ipv6, "TCP6:", "inuse"),
-            time_wait: number_in(&of_both, "TCP:", "tw"),
-        }
+        Self { text: text("sockstat") + &text("sockstat6") }
     }
 
-    /// Whether there are surely none: neither listeners, from which half-open connections come that are not counted,
-    /// nor connections, nor what is left of them.
-    fn of_none(&self, family: u8) -> bool {
-        let used = if family == AF_INET { self.ipv4 } else { self.ipv6 };
-        used == Some(0) && self.time_wait == Some(0)
+    /// Whether there are surely none. Half-open connections are not counted, but come of a listener, which is; what is
+    /// left of connections stands apart.
+    fn of_none(&self, protocol: &str, family: u8, wanted: Wanted) -> bool {
+        let line = match (protocol, family) {
+            ("tcp", AF_INET) => "TCP:",
+            ("tcp", _) => "TCP6:",
+            (_, AF_INET) => "UDP:",
+            _ => "UDP6:",
+        };
+        let nothing_left = protocol != "tcp" || wanted == Wanted::Listeners || self.number("TCP:", "tw") == Some(0);
+        nothing_left && self.number(line, "inuse") == Some(0)
+    }
+
+    fn number(&self, line: &str, name: &str) -> Option<u64> {
+        number_in(&self.text, line, name)
     }
 }
 
