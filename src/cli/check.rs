@@ -29,8 +29,8 @@ pub const FOUND: u8 = 6;
 /// Find what is wrong with the network of pods
 ///
 /// Reads the node once and judges it by more than a hundred rules (`--list`), each with a code that `podnet explain` tells
-/// more about. Without TARGET every pod is judged, and the node. What could not be read is said, and never counted as
-/// right. Nothing is changed, and no packet is sent.
+/// more about. Without TARGET every pod is judged, and the node; at a TARGET it looks twice, as counters may grow. What could
+/// not be read is said, and never counted as right. Nothing is changed, and no packet is sent.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  podnet check                       everything on this node\n  podnet check default/web-0         one pod, and what of the node concerns it\n  podnet check --rule route --severity error\n  podnet check --ignore PN-LINK-012 -o json\n  podnet check --from node7.json     the node of a snapshot, as it was\n  podnet check --watch 5             what appears and goes from now on\n  podnet check --list                the rules\n\nExit status: 6 when an error was found; of --watch, when the last look found one\n\nFaults that you know and have reasons for, in /etc/podnet/check.yaml:\n  ignore:\n    - rule: PN-LINK-008\n      target: kube-system/*\n      reason: the uplink's switch fragments"
@@ -155,12 +155,13 @@ pub fn judged_ipam(node: &Node) -> CheckReport {
     check::check(&Facts::new(node, None, choice.grace), None, &choice, None)
 }
 
-/// Looks, and where something is wrong looks again: what only one look showed was being made, or removed.
+/// Looks, and where something is wrong looks again: what only one look showed was being made, or removed. At what is
+/// named it looks twice in any case, since no one look shows that counters grow.
 async fn judge(options: &Options, targets: &[Target], choice: &Choice) -> Result<CheckReport, Error> {
     let first = node::judgeable(options).await;
     let wanted = wanted(&first, targets, |pid| netns_of(options, pid))?;
     let report = check::check(&Facts::new(&first, None, choice.grace), wanted.as_ref(), choice, None);
-    if report.findings.is_empty() {
+    if report.findings.is_empty() && wanted.is_none() {
         return Ok(report);
     }
     tokio::time::sleep(SECOND_LOOK).await;

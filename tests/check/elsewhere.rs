@@ -44,7 +44,7 @@ fn own(node: &Node) -> Handle {
 }
 
 /// What the pod sends is dropped below its interface as long as it is looked at. One look shows no growth, and a second is
-/// taken where something is found, so something harmless stands beside it.
+/// taken where something is found, so something harmless stands beside it, or where a pod is named.
 fn pn_link_012() -> Option<Proven> {
     let node = Node::new(Kind::Macvlan)?;
     let script = |script: &str| {
@@ -61,7 +61,12 @@ fn pn_link_012() -> Option<Proven> {
     );
     let mends = "kill $(cat /run/pinging); tc qdisc del dev mac0 root; rm $STORE/README
         pod ip neigh del $GW4 dev eth0";
-    Some(node.proves_beside("PN-LINK-012", &["PN-IPAM-009"], || script(&breaks), || script(mends)))
+    let breaks = || {
+        script(&breaks);
+        let named = node.machine.podnet(&["check", "web", "--grace", "0", "--rule", "PN-LINK-012", "-o", "name"]);
+        assert!(named.stdout.contains("PN-LINK-012"), "{}{}", named.stdout, named.stderr);
+    };
+    Some(node.proves_beside("PN-LINK-012", &["PN-IPAM-009"], breaks, || script(mends)))
 }
 
 /// Of two ways to other nodes' pods one is dead.
