@@ -159,7 +159,8 @@ fn tables(visit: &Visit<'_>, candidates: &Candidates<'_>) -> NetnsState {
     let problems = &mut state.problems;
     let links = link::read(netlink, problems, want.statistics, want.sysctls);
     if want.sysctls {
-        state.sysctls = Some(sysctl::read(links.iter().map(|(link, conf)| (link.name.as_str(), conf))));
+        let bridges = links.iter().any(|(link, _)| link.kind == "bridge");
+        state.sysctls = Some(sysctl::read(links.iter().map(|(link, conf)| (link.name.as_str(), conf)), bridges));
     }
     state.links = links.into_iter().map(|(link, _)| link).collect();
     address::read_into(&mut state.links, netlink, problems);

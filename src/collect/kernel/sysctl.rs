@@ -34,23 +34,23 @@ const IPV4_OF_INTERFACE: [&str; 9] = [
 ];
 const IPV6_OF_INTERFACE: [&str; 5] = ["forwarding", "disable_ipv6", "accept_ra", "proxy_ndp", "accept_dad"];
 
-/// Reads those of the calling thread's netns, for `all` and `default`, and takes those of its interfaces, which came with
-/// the links.
-pub fn read<'a>(interfaces: impl Iterator<Item = (&'a str, &'a Devconf)>) -> Sysctls {
+/// Reads those of the calling thread's netns, and takes those of its interfaces, which came with the links. `default` is only for
+/// interfaces to come; `bridges` says whether there are any.
+pub fn read<'a>(interfaces: impl Iterator<Item = (&'a str, &'a Devconf)>, bridges: bool) -> Sysctls {
     let mut sysctls = Sysctls::default();
     let root = Folder::open(CWD, ROOT);
     let (ipv4, ipv6) = (root.below("ipv4"), root.below("ipv6"));
     for name in OF_IPV4 {
         keep(&mut sysctls, &ipv4, name, format!("net.ipv4.{name}"));
     }
-    keep(&mut sysctls, &root.below("bridge"), CALL_IPTABLES, format!("net.bridge.{CALL_IPTABLES}"));
-    for interface in ["all", "default"] {
-        let groups = [("ipv4", &ipv4, IPV4_OF_INTERFACE.as_slice()), ("ipv6", &ipv6, IPV6_OF_INTERFACE.as_slice())];
-        for (family, folder, names) in groups {
-            let folder = folder.below(&format!("conf/{interface}"));
-            for name in names {
-                keep(&mut sysctls, &folder, name, dotted(family, interface, name));
-            }
+    if bridges {
+        keep(&mut sysctls, &root.below("bridge"), CALL_IPTABLES, format!("net.bridge.{CALL_IPTABLES}"));
+    }
+    let groups = [("ipv4", ipv4, IPV4_OF_INTERFACE.as_slice()), ("ipv6", ipv6, IPV6_OF_INTERFACE.as_slice())];
+    for (family, folder, names) in groups {
+        let all = folder.below("conf/all");
+        for name in names {
+            keep(&mut sysctls, &all, name, dotted(family, "all", name));
         }
     }
     for (interface, conf) in interfaces.filter(|(name, _)| *name != "lo") {
@@ -107,8 +107,7 @@ fn effective_rp_filter(sysctls: &mut Sysctls) {
         let inner = name.strip_prefix("net.ipv4.conf.").or_else(|| name.strip_prefix("net/ipv4/conf/"))?;
         inner.strip_suffix(".rp_filter").or_else(|| inner.strip_suffix("/rp_filter")).map(str::to_owned)
     };
-    let interfaces: Vec<String> =
-        sysctls.values.keys().filter_map(split).filter(|name| name != "all" && name != "default").collect();
+    let interfaces: Vec<String> = sysctls.values.keys().filter_map(split).filter(|name| name != "all").collect();
     let effective = interfaces.into_iter().filter_map(|name| of(&name).map(|own| (name, own.max(all)))).collect();
     sysctls.effective_rp_filter = effective;
 }
