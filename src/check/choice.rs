@@ -1,7 +1,8 @@
 //! Which rules to run and what to leave out, by flags and by a file.
 
 use jiff::SignedDuration;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::catalogue::RULES;
 use super::rule::{Rule, Severity};
@@ -30,16 +31,9 @@ impl Choice {
     }
 }
 
-/// Text in which `*` stands for anything.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(from = "String")]
+/// Text in which `*` stands for anything. What a user types of rules is parsed (`FromStr`), so that it fits one at least.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(String);
-
-impl From<String> for Pattern {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
 
 impl std::fmt::Display for Pattern {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -48,6 +42,11 @@ impl std::fmt::Display for Pattern {
 }
 
 impl Pattern {
+    /// Of anything, as it stands there.
+    pub fn of_text(text: String) -> Self {
+        Self(text)
+    }
+
     pub fn fits(&self, text: &str) -> bool {
         let mut parts = self.0.split('*');
         let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
@@ -94,11 +93,20 @@ pub struct NoSuchRule {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ignore {
+    #[serde(deserialize_with = "of_rules")]
     pub rule: Pattern,
     /// Only of these targets.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "of_targets")]
     pub target: Option<Pattern>,
     pub reason: String,
+}
+
+fn of_rules<'de, D: Deserializer<'de>>(from: D) -> Result<Pattern, D::Error> {
+    String::deserialize(from)?.parse().map_err(D::Error::custom)
+}
+
+fn of_targets<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Pattern>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.map(Pattern::of_text))
 }
 
 impl Ignore {

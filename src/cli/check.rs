@@ -109,8 +109,8 @@ impl Check {
 
 fn ignore(exception: &Exception) -> Ignore {
     Ignore {
-        rule: exception.rule.clone().into(),
-        target: exception.target.clone().map(Pattern::from),
+        rule: Pattern::of_text(exception.rule.clone()),
+        target: exception.target.clone().map(Pattern::of_text),
         reason: exception.reason.clone(),
     }
 }
@@ -151,7 +151,7 @@ pub fn judged(snapshot: &Snapshot, targets: &[Target], choice: &Choice) -> Resul
 
 /// What the rules of addresses alone find.
 pub fn judged_ipam(node: &Node) -> CheckReport {
-    let choice = Choice { rules: vec![Pattern::from("PN-IPAM-*".to_owned())], ..Choice::default() };
+    let choice = Choice { rules: vec![Pattern::of_text("PN-IPAM-*".to_owned())], ..Choice::default() };
     check::check(&Facts::new(node, None, choice.grace), None, &choice, None)
 }
 

@@ -44,6 +44,8 @@ pub enum Error {
     NothingRuns,
     #[error("«{text}» has no network any more: it does not run")]
     Stopped { text: String },
+    #[error("no workload is seen, and {hidden} processes are hidden from podnet")]
+    NothingSeen { hidden: usize },
     #[error("«{text}» runs, but its processes are hidden from podnet")]
     Hidden { text: String },
     #[error("the network namespace of process {pid} may not be looked at")]
@@ -194,7 +196,7 @@ impl Error {
             | Error::RefusedConf(_)
             | Error::Usage { .. }
             | Error::Identity(_) => USAGE,
-            Error::Unresolved(Unresolved::NotFound { .. })
+            Error::Unresolved(Unresolved::NotFound { .. } | Unresolved::UnseenEnd { .. })
             | Error::Elsewhere(_)
             | Error::NothingRuns
             | Error::Stopped { .. }
@@ -202,7 +204,7 @@ impl Error {
             Error::Unresolved(Unresolved::Ambiguous { .. }) | Error::NoTarget { .. } => AMBIGUOUS,
             Error::Exec(error) if error.exit_status().is_some() => error.exit_status().unwrap_or(FAILED),
             _ if self.is_about_permission() => PERMISSION,
-            Error::Closed { .. } | Error::Hidden { .. } => PERMISSION,
+            Error::Closed { .. } | Error::Hidden { .. } | Error::NothingSeen { .. } => PERMISSION,
             _ => FAILED,
         }
     }
@@ -254,6 +256,9 @@ impl Error {
                 let hidden = asked.iter().any(|source| source.name == "proc" && source.status == Status::Failed);
                 let more = if hidden { "; as root there is more to see" } else { "" };
                 Some(format!("{near} (asked: {}){more}", names.join(", ")))
+            }
+            Error::Unresolved(Unresolved::UnseenEnd { .. }) => {
+                Some("a socket alone may hold it, or processes that only root may look at".to_owned())
             }
             Error::Elsewhere(Elsewhere::OtherNode { node, .. }) => Some(format!("run podnet on {node}")),
             Error::Elsewhere(Elsewhere::Several { .. }) => {

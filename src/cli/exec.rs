@@ -27,9 +27,12 @@ pub struct Exec {
     /// Any handle that `podnet inspect` takes; `PODNET_TARGET` where none is given
     target: Option<String>,
     /// Run in this one too, side by side
+    ///
+    /// Each line is told with the name of its workload, or as a line of JSON with -o json. The worst status wins. The
+    /// commands have no standard input, and end with podnet.
     #[arg(short, long = "target", value_name = "TARGET")]
     targets: Vec<String>,
-    /// Run in every workload that has a network of its own
+    /// Run in every workload that has a network of its own, as with -t
     #[arg(long, conflicts_with_all = ["target", "targets"])]
     all: bool,
     /// Show the command the container's resolv.conf and hosts
@@ -75,6 +78,7 @@ impl Exec {
             names: if self.dns { Some(name_files(names, &place.handle, options)?) } else { None },
             identity: self.user.as_deref().map(str::parse::<Identity>).transpose()?,
             drop_capabilities: self.drop_caps,
+            ends_with_parent: self.names_of.is_some(),
             program: command.next().unwrap_or_else(|| "/bin/sh".into()),
             arguments: command.collect(),
         };
@@ -85,7 +89,8 @@ impl Exec {
 
     fn command(&self) -> Vec<OsString> {
         if self.command.is_empty() {
-            vec![std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into())]
+            let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
+            vec![shell.unwrap_or_else(|| "/bin/sh".into())]
         } else {
             self.command.clone()
         }

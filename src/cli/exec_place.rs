@@ -123,7 +123,7 @@ pub(super) fn of_all(options: &Options) -> Result<Vec<Place>, Error> {
     let survey = block_on(survey(options, Depth::Holders))?;
     let candidates = candidates(&survey);
     if candidates.is_empty() {
-        return Err(Error::NothingRuns);
+        return Err(nothing(&survey));
     }
     let named = |name: &str| candidates.iter().filter(|(_, candidate)| candidate.name == name).count();
     let label = |candidate: &Candidate| match named(&candidate.name) {
@@ -138,7 +138,7 @@ pub(super) fn choose(options: &Options) -> Result<Place, Error> {
     let survey = block_on(survey(options, Depth::Holders))?;
     let candidates = candidates(&survey);
     let chosen = match candidates.as_slice() {
-        [] => return Err(Error::NothingRuns),
+        [] => return Err(nothing(&survey)),
         [only] => Some(only),
         several if stdin().is_terminal() && terminal::draws(&stderr()) => {
             let width = several.iter().map(|(_, each)| harmless(&each.name).width()).max().unwrap_or(0);
@@ -154,6 +154,14 @@ pub(super) fn choose(options: &Options) -> Result<Place, Error> {
     };
     let place = chosen.and_then(|(inode, each)| place_of(&survey, *inode, &each.spelling, each.name.clone()));
     place.ok_or_else(|| Error::NoTarget { candidates: candidates.into_iter().map(|(_, each)| each).collect() })
+}
+
+/// Why there is none.
+fn nothing(survey: &Survey) -> Error {
+    match survey.hidden() {
+        0 => Error::NothingRuns,
+        hidden => Error::NothingSeen { hidden },
+    }
 }
 
 /// One for each netns but the host's that a workload runs in, by name.

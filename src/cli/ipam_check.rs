@@ -37,7 +37,8 @@ pub struct Check {
 
 impl Check {
     pub(super) fn run(&self, common: &Common, root: &Path) -> Result<u8, Error> {
-        let node = block_on(look(&common.options()?, root))?;
+        let options = Options { agent: true, ..common.options_with_kube()? };
+        let node = block_on(look(&options, root))?;
         let report = report(&node)?;
         if let Some(path) = &self.report {
             let json = serde_json::to_vec_pretty(&report).map_err(std::io::Error::from);

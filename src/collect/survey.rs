@@ -110,6 +110,11 @@ impl Survey {
         self.walk.processes.get(&pid)?.netns
     }
 
+    /// Processes that podnet may not look at for want of a capability.
+    pub fn hidden(&self) -> usize {
+        if may(Capability::CAP_SYS_PTRACE) { 0 } else { self.walk.hidden }
+    }
+
     /// The namespace that a path leads to.
     pub fn inode_at(&self, path: &Path) -> Option<Inode> {
         let inode = Handle::open(path).ok()?.inode();

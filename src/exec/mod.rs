@@ -25,6 +25,8 @@ pub struct Entry<'a> {
     pub names: Option<NameFiles>,
     pub identity: Option<Identity>,
     pub drop_capabilities: bool,
+    /// Whether it is told to end (SIGTERM) when who started podnet ends.
+    pub ends_with_parent: bool,
     pub program: OsString,
     pub arguments: Vec<OsString>,
 }
@@ -61,6 +63,10 @@ impl Error {
 pub fn become_command(entry: &Entry<'_>, warn: impl FnMut(&Error)) -> Error {
     match prepare(entry, warn) {
         Ok(()) => {
+            if entry.ends_with_parent {
+                // As late as can be: it is forgotten with a change of identity (`commit_creds`).
+                let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM);
+            }
             let source = Command::new(&entry.program).args(&entry.arguments).exec();
             Error::Run { program: entry.program.clone(), source }
         }

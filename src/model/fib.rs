@@ -147,6 +147,7 @@ mod tests {
             inverted: false,
             goto: None,
             suppress_prefix_length: None,
+            selectors: Vec::new(),
             narrowed: false,
         }
     }

@@ -131,10 +131,9 @@ impl<'a> Peers<'a> {
         if nsid == UNASSIGNED {
             return "the other end's namespace is going away".to_owned();
         }
-        let unopened = self.namespaces.values().filter(|state| state.unread().is_some()).count();
-        match unopened {
-            0 => format!("netnsid {nsid} names a namespace that nothing on this node holds"),
-            _ => format!("netnsid {nsid} names none of the namespaces that could be read ({unopened} could not)"),
+        match self.namespaces.values().filter(|state| state.unread().is_some()).count() {
+            0 => format!("netnsid {nsid} names a namespace of which nothing was found on this node"),
+            unread => format!("netnsid {nsid} names none of the namespaces that were read (not read: {unread})"),
         }
     }
 
@@ -279,7 +278,7 @@ mod tests {
     fn what_was_not_read_is_not_said_to_be_gone() {
         let alone = [netns(2, vec![veth(2, Some(750), Some(0))], &[])];
         let beside_unread = [alone[0].clone(), netns(1, vec![], &[])];
-        for (namespaces, why) in [(&alone[..], "nothing on this node holds"), (&beside_unread, "1 could not")] {
+        for (namespaces, why) in [(&alone[..], "nothing was found on this node"), (&beside_unread, "not read: 1")] {
             let peer = Peers::new(namespaces).of(2, &alone[0].links[0]).unwrap();
             assert!(peer.why.as_ref().is_some_and(|said| said.contains(why)), "{peer:?}");
         }

@@ -36,6 +36,9 @@ pub struct Rule {
     /// Routes with a prefix no longer than this don't count (`suppress_prefixlength`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppress_prefix_length: Option<u32>,
+    /// What else it goes by, as `ip rule` writes it: `ipproto tcp`, `dport 80`, `uidrange 0-5`, `tos 0x10`, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub selectors: Vec<String>,
     /// It means only a part of the packets, by protocol, port, user, tunnel or VRF.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub narrowed: bool,

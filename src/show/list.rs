@@ -39,7 +39,8 @@ use Column::*;
 impl Show for List {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
         if self.items.is_empty() {
-            writeln!(out, "no workload has a network of its own here")?;
+            let what = if self.chosen { "no such workload" } else { "no workload" };
+            writeln!(out, "{what} has a network of its own here")?;
         } else {
             self.rows(page, out)?;
         }

@@ -21,6 +21,13 @@ pub(super) struct Match {
     pub(super) spelling: String,
 }
 
+impl Match {
+    /// A host interface whose other end was not found.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.pick == Pick::default()
+    }
+}
+
 pub(super) fn find(node: &Node, reading: &Reading) -> Vec<Match> {
     match reading {
         Reading::Container { runtime, id } => containers(node, runtime.as_deref(), id),
@@ -160,15 +167,16 @@ fn mac_owner(node: &Node, mac: Mac) -> Vec<Match> {
     if found.is_empty() { devices(node, |link| link.mac == Some(mac), "MAC of its host interface") } else { found }
 }
 
-/// A host interface means the namespace that its other end is in, and the host's own where it has none.
+/// A host interface means the namespace that its other end is in, and the host's own where it has none. Where that namespace
+/// was not found it means nothing that can be shown: surely not the host's.
 fn devices(node: &Node, fits: impl Fn(&Link) -> bool, reason: &'static str) -> Vec<Match> {
     let Some(host) = node.namespace(node.host_netns) else { return Vec::new() };
     let found = host.links.iter().filter(|link| fits(link)).map(|link| {
         let nsid = link.link_netnsid.filter(|_| link.is_paired());
-        let beyond = nsid.and_then(|nsid| host.netns_of_id(nsid));
-        let mut found = of_namespace(node, beyond.unwrap_or(node.host_netns), reason);
-        found.spelling = format!("dev:{}", link.name);
-        found
+        let beyond = nsid.map_or(Some(node.host_netns), |nsid| host.netns_of_id(nsid));
+        let found = beyond.map(|inode| of_namespace(node, inode, reason));
+        let pick = found.map(|found| found.pick).unwrap_or_default();
+        Match { pick, exact: true, reason, spelling: format!("dev:{}", link.name) }
     });
     found.collect()
 }

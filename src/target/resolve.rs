@@ -24,6 +24,8 @@ pub struct Pick {
 pub enum Unresolved {
     #[error("nothing on this node is called «{text}»")]
     NotFound { text: String, nearest: Vec<String>, asked: Vec<Asked> },
+    #[error("{link} is one end of a pair, and podnet found nothing that the other end is in")]
+    UnseenEnd { link: String },
     #[error("«{text}» is more than one workload")]
     Ambiguous { text: String, candidates: Vec<Candidate> },
 }
@@ -42,8 +44,12 @@ pub fn resolve(node: &Node, target: &Target) -> Result<Pick, Unresolved> {
             None => distinct.push(found),
         }
     }
+    if distinct.len() > 1 {
+        distinct.retain(|found| !found.is_unseen());
+    }
     match distinct.as_slice() {
         [] => Err(not_found(node, target)),
+        [one] if one.is_unseen() => Err(Unresolved::UnseenEnd { link: one.spelling.clone() }),
         [one] => Ok(one.pick),
         several => {
             let mut candidates: Vec<Candidate> = several.iter().map(|found| candidate(node, found)).collect();
@@ -209,6 +215,20 @@ mod tests {
         }
         assert_eq!(pick("default/web-0/envoy").unwrap().workload, Some(1));
         assert_eq!(pick("envoy").unwrap().workload, Some(1));
+    }
+
+    #[test]
+    fn an_end_that_leads_to_no_namespace_that_was_found_is_not_the_hosts() {
+        let mut node = node();
+        let host = node.namespaces.iter_mut().find(|state| state.netns.is_host).unwrap();
+        host.nsids.clear();
+        for text in ["dev:lxc1", "lxc1", "ifindex:750", "66:1e:8f:0b:7a:52"] {
+            let found = resolve(&node, &text.parse().unwrap());
+            assert!(matches!(found, Err(Unresolved::UnseenEnd { .. })), "{text}: {found:?}");
+        }
+        let host = node.namespaces.iter_mut().find(|state| state.netns.is_host).unwrap();
+        host.links.iter_mut().for_each(|link| link.link_netnsid = None);
+        assert_eq!(resolve(&node, &"lxc1".parse().unwrap()).unwrap().netns, Some(1), "both ends are the host's");
     }
 
     #[test]

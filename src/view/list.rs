@@ -24,6 +24,9 @@ pub struct List {
     pub collected_at: Timestamp,
     pub items: Vec<Item>,
     pub sources: Vec<Asked>,
+    /// Whether only some were asked for.
+    #[serde(skip)]
+    pub chosen: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -94,6 +97,7 @@ pub fn list(node: &Node, choice: &Choice) -> List {
         collected_at: node.collected_at,
         items,
         sources: node.sources.clone(),
+        chosen: choice.namespace.is_some() || !choice.runtimes.is_empty(),
     }
 }
 

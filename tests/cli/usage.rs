@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::podnet;
 use crate::support::schema;
+use crate::support::scratch::Scratch;
 
 #[test]
 fn every_wrong_word_has_its_status() {
@@ -70,4 +71,27 @@ fn with_json_asked_for_errors_are_json() {
 fn what_follows_the_dashes_is_not_ours() {
     let ran = podnet().run(&["bogus", "--", "-o", "json"]);
     assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
+}
+
+#[test]
+fn rules_are_named_by_code_family_or_star_and_a_typing_error_is_told() {
+    let codes = |rule: &str| {
+        let ran = podnet().run(&["check", "--list", "--rule", rule, "-o", "name"]);
+        assert_eq!(ran.status, 0, "{rule}: {}", ran.stderr);
+        ran.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let route = codes("route");
+    assert!(route.len() > 10 && route.iter().all(|code| code.starts_with("PN-ROUTE-")), "{route:?}");
+    assert_eq!((codes("PN-ROUTE"), codes("pn-route-002")), (route, vec!["PN-ROUTE-002".to_owned()]));
+    assert!(codes("PN-*-001").len() > 5);
+    for option in ["--rule", "--ignore"] {
+        let ran = podnet().run(&["check", option, "nope"]);
+        assert_eq!(ran.status, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains("no rule is called «nope»"), "{}", ran.stderr);
+    }
+    let scratch = Scratch::new();
+    let config = scratch.write("check.yaml", "ignore:\n  - rule: nope\n    reason: none\n");
+    let ran = podnet().run(&["check", "--config", config.to_str().unwrap()]);
+    assert_eq!(ran.status, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("no rule is called «nope»"), "{}", ran.stderr);
 }

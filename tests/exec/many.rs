@@ -1,10 +1,17 @@
 //! One command in several namespaces, side by side.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::node::alone;
 use crate::resident::{Resident, podnet, text};
 use crate::support::prerequisite;
+use crate::support::shell::wait_for;
 
 #[test]
 fn several_targets_are_named_and_the_worst_status_wins() {
@@ -52,4 +59,22 @@ fn the_signal_that_ended_one_counts_as_shells_count_it() {
         format!("[ \"$(readlink /proc/self/ns/net)\" = \"$(readlink /proc/{}/ns/net)\" ] || kill -TERM $$", one.pid());
     let ran = podnet(&["exec", "-t", &one.pid(), "-t", &other.pid(), "--", "sh", "-c", &script]);
     assert_eq!(ran.status.code(), Some(128 + 15), "{}", text(&ran.stderr));
+}
+
+#[test]
+fn the_commands_end_with_podnet() {
+    let (Some(one), Some(other)) = (Resident::start(), Resident::start()) else { return };
+    let mut podnet = Command::new(env!("CARGO_BIN_EXE_podnet"))
+        .args(["exec", "-t", &one.pid(), "-t", &other.pid(), "--", "sh", "-c", "echo $$; exec sleep 1000"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(podnet.stdout.take().unwrap()).lines();
+    let pids: Vec<String> =
+        (0..2).map(|_| lines.next().unwrap().unwrap().split_whitespace().last().unwrap().to_owned()).collect();
+    kill(Pid::from_raw(podnet.id().cast_signed()), Signal::SIGTERM).unwrap();
+    podnet.wait().unwrap();
+    let sleeps =
+        |pid: &String| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n");
+    wait_for("the commands to end", Duration::from_secs(10), || (!pids.iter().any(sleeps)).then_some(()));
 }

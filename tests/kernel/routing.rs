@@ -170,11 +170,16 @@ fn rules_in_the_order_in_which_they_are_tried() {
         "rule add priority 101 to 10.9.0.0/16 iif eth0 blackhole",
         "rule add priority 102 not from 10.0.0.0/8 oif eth0 prohibit",
         "rule add priority 103 from all unreachable",
+        "rule add priority 104 ipproto tcp dport 80-90 uidrange 0-5 lookup main suppress_prefixlength 0",
+        "rule add priority 105 tos 0x10 goto 32766",
     ]);
     let ipv6 = ["-6", "rule", "add", "priority", "50", "from", "fd00:1::/64", "lookup", "5000"];
     pod.handle().run(|| run("ip", &ipv6)).unwrap();
     let state = read_one(&pod, &ROUTING);
     let shown: Vec<String> = state.rules.iter().map(rule).collect();
+    let narrowed: Vec<_> =
+        state.rules.iter().filter(|rule| rule.narrowed).map(|rule| rule.selectors.join(" ")).collect();
+    assert_eq!(narrowed, ["uidrange 0-5 dport 80-90 ipproto tcp", "tos 0x10"]);
     assert_eq!(
         shown,
         [
@@ -184,6 +189,8 @@ fn rules_in_the_order_in_which_they_are_tried() {
             "Ipv4 101: to 10.9.0.0/16 iif eth0 blackhole",
             "Ipv4 102: not from 10.0.0.0/8 oif eth0 prohibit",
             "Ipv4 103: unreachable",
+            "Ipv4 104: lookup 254",
+            "Ipv4 105: goto",
             "Ipv4 32766: lookup 254",
             "Ipv4 32767: lookup 253",
             "Ipv6 0: lookup 255",

@@ -1,5 +1,6 @@
 //! Policy routing rules: `RTM_GETRULE`.
 
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -47,7 +48,8 @@ fn convert(message: &RuleMessage) -> Option<Rule> {
         inverted: header.flags.contains(RuleFlags::Invert),
         goto: None,
         suppress_prefix_length: None,
-        narrowed: header.tos != 0,
+        selectors: (header.tos != 0).then(|| format!("tos {:#x}", header.tos)).into_iter().collect(),
+        narrowed: false,
     };
     for attribute in &message.attributes {
         match attribute {
@@ -64,16 +66,23 @@ fn convert(message: &RuleMessage) -> Option<Rule> {
             RuleAttribute::SuppressPrefixLen(length) => {
                 rule.suppress_prefix_length = Some(*length).filter(|length| *length <= 128);
             }
-            RuleAttribute::L3MDev(true)
-            | RuleAttribute::UidRange(_)
-            | RuleAttribute::IpProtocol(_)
-            | RuleAttribute::SourcePortRange(_)
-            | RuleAttribute::DestinationPortRange(_) => rule.narrowed = true,
-            RuleAttribute::TunId(id) if *id != 0 => rule.narrowed = true,
+            RuleAttribute::L3MDev(true) => rule.selectors.push("l3mdev".to_owned()),
+            RuleAttribute::UidRange(users) => rule.selectors.push(range("uidrange", users.start, users.end)),
+            RuleAttribute::IpProtocol(protocol) => {
+                rule.selectors.push(format!("ipproto {}", format!("{protocol:?}").to_lowercase()));
+            }
+            RuleAttribute::SourcePortRange(ports) => rule.selectors.push(range("sport", ports.start, ports.end)),
+            RuleAttribute::DestinationPortRange(ports) => rule.selectors.push(range("dport", ports.start, ports.end)),
+            RuleAttribute::TunId(id) if *id != 0 => rule.selectors.push(format!("tun_id {id}")),
             _ => {}
         }
     }
+    rule.narrowed = !rule.selectors.is_empty();
     Some(rule)
+}
+
+fn range<T: Display + PartialEq>(name: &str, start: T, end: T) -> String {
+    if start == end { format!("{name} {start}") } else { format!("{name} {start}-{end}") }
 }
 
 fn action(action: RuleAction) -> String {

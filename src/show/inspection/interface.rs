@@ -45,11 +45,18 @@ fn show_interface(interface: &Interface, page: &Page, out: &mut dyn Write) -> io
             &[link.flags.join(","), link.alternative_names.join(" "), link.alias.clone().unwrap_or_default()],
         )?;
     }
-    let notable =
-        |flag: &&String| matches!(flag.as_str(), "tentative" | "dadfailed" | "deprecated" | "optimistic" | "secondary");
+    let notable = |flag: &&String| {
+        let alarming = ["tentative", "dadfailed", "deprecated", "optimistic", "secondary"].contains(&flag.as_str());
+        alarming || page.wide
+    };
     let address = |address: &Address| {
-        let flags: Vec<&str> = address.flags.iter().filter(notable).map(String::as_str).collect();
-        [format!("{}/{}", address.address, address.prefix_length), flags.join(" ")].join(" ").trim_end().to_owned()
+        let peer = address.peer.map(|peer| format!("peer {peer}"));
+        // Of IPv6 the prefix says it, and of a loopback everybody knows it.
+        let told = address.scope == "global" || address.address.is_ipv6() || link.kind == "loopback";
+        let scope = Some(format!("scope {}", address.scope)).filter(|_| !told || page.wide);
+        let flags = address.flags.iter().filter(notable).cloned();
+        let own = format!("{}/{}", address.address, address.prefix_length);
+        [own].into_iter().chain(peer).chain(scope).chain(flags).collect::<Vec<_>>().join(" ")
     };
     flow(page, out, 10, &link.addresses.iter().map(address).collect::<Vec<_>>())?;
     if let Some(counters) = link.statistics.filter(|_| link.kind != "loopback" || page.wide) {

@@ -96,18 +96,27 @@ fn is_usual(rule: &Rule) -> bool {
         && rule.to.is_none()
         && rule.mark.is_none()
         && rule.input_interface.is_none()
-        && rule.output_interface.is_none();
+        && rule.output_interface.is_none()
+        && rule.selectors.is_empty()
+        && rule.suppress_prefix_length.is_none();
     plain && matches!((rule.priority, rule.table), (0, Some(LOCAL)) | (32766, Some(MAIN)) | (32767, Some(253)))
 }
 
 fn rule_row(rule: &Rule) -> Vec<String> {
     let mut selector = vec![format!("from {}", rule.from.map_or_else(|| "all".to_owned(), |net| net.to_string()))];
     selector.extend(rule.to.map(|net| format!("to {net}")));
-    selector.extend(rule.mark.map(|mark| format!("fwmark {mark:#x}/{:#x}", rule.mark_mask.unwrap_or(u32::MAX))));
+    selector.extend(rule.mark.map(|mark| match rule.mark_mask.filter(|mask| *mask != u32::MAX) {
+        Some(mask) => format!("fwmark {mark:#x}/{mask:#x}"),
+        None => format!("fwmark {mark:#x}"),
+    }));
     selector.extend(rule.input_interface.as_ref().map(|name| format!("iif {name}")));
     selector.extend(rule.output_interface.as_ref().map(|name| format!("oif {name}")));
+    selector.extend(rule.selectors.iter().cloned());
     let not = if rule.inverted { "not " } else { "" };
-    let action = rule.table.map_or_else(|| rule.action.clone(), |table| format!("table {table}"));
+    let goto = rule.goto.map(|priority| format!("goto {priority}"));
+    let action = rule.table.map(|table| format!("table {table}")).or(goto).unwrap_or_else(|| rule.action.clone());
+    let suppressed = rule.suppress_prefix_length.map(|length| format!(" suppress_prefixlength {length}"));
+    let action = action + &suppressed.unwrap_or_default();
     let family = match rule.family {
         Family::Ipv4 => "ipv4",
         Family::Ipv6 => "ipv6",

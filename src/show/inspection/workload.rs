@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use jiff::Timestamp;
+
 use crate::model::workload::{Role, Workload};
 use crate::show::page::flow;
 use crate::show::words::{short, since, state};
@@ -24,7 +26,9 @@ impl Inspection {
             Some(container) => format!("{} / {container}", pod.name),
             None => format!("{} (sandbox)", pod.name),
         });
-        let age = workload.started_at.map(|then| format!(" {}", since(then, self.collected_at))).unwrap_or_default();
+        let age = |then: Option<Timestamp>| then.map(|then| format!(" {}", since(then, self.collected_at)));
+        let ended_ago = age(workload.finished_at).map(|age| format!("{age} ago")).unwrap_or_default();
+        let age = age(workload.started_at).unwrap_or_default();
         let ended = workload.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
         let runtime = [workload.runtime.clone(), workload.runtime_version.clone()]
             .into_iter()
@@ -39,10 +43,10 @@ impl Inspection {
                 id.unwrap_or_else(|| "process".to_owned()),
                 name.or_else(|| workload.name.clone()).or_else(|| workload.process.clone()).unwrap_or_default(),
                 workload.pod.as_ref().map(|pod| format!("namespace {}", pod.namespace)).unwrap_or_default(),
-                if ended.is_empty() {
+                if workload.is_alive() {
                     format!("{}{age}", state(workload.state))
                 } else {
-                    format!("{}{ended}", state(workload.state))
+                    format!("{}{ended_ago}{ended}", state(workload.state))
                 },
                 runtime,
             ],
