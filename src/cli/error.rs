@@ -68,6 +68,10 @@ pub enum Error {
     Agent { source: flow::Error },
     #[error("{address} is the agent's own ({owner}): it stays")]
     AgentsOwn { address: IpAddr, owner: String },
+    #[error("{address} is in use: {found}; nothing is released")]
+    AddressInUse { address: IpAddr, found: String, container: Option<String> },
+    #[error("cannot tell whether {address} is in use: {why}; nothing is released")]
+    AddressUnclear { address: IpAddr, why: String },
     #[error("--fail-at {step}: this creation has no such step ({steps})")]
     NoSuchStep { step: String, steps: String },
     #[error(transparent)]
@@ -270,6 +274,13 @@ impl Error {
             Error::NoAgent { absent: true, .. } => Some(OTHER_SOCKET.to_owned()),
             Error::Create(failed) if has_no_socket(&failed.source) => Some(OTHER_SOCKET.to_owned()),
             Error::NoEndpoint { .. } => Some("podnet endpoint list shows those it has".to_owned()),
+            Error::AddressInUse { container: Some(container), .. } => {
+                Some(format!("podnet delete {container} takes it down and gives back what it holds"))
+            }
+            Error::AddressInUse { container: None, .. } => Some("podnet list shows whose network it is".to_owned()),
+            Error::AddressUnclear { .. } => {
+                Some("run as root on the node itself, where every namespace can be read".to_owned())
+            }
             Error::NothingRuns => Some("podnet list --all shows what there is".to_owned()),
             Error::NoTarget { .. } => Some("name one: podnet exec TARGET -- CMD, or set PODNET_TARGET".to_owned()),
             Error::Install(install::Error::StillAttached { .. }) => {

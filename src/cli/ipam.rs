@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::from::From;
 use super::node::{add_attachments, add_networks, add_stores};
-use super::{Common, Error, block_on};
+use super::{Common, Error, block_on, ipam_in_use};
 use crate::cni::evidence::add_ranges;
 use crate::collect::options::Kube;
 use crate::collect::survey::hostname;
@@ -18,8 +18,8 @@ use crate::flow;
 use crate::flow::agent::Given;
 use crate::flow::agent::client::{Client, POOLS};
 use crate::ipam::range::AddressRange;
-use crate::ipam::reader::{self, Reservation};
-use crate::ipam::{self, DEFAULT_ROOT, Owner, Pool, Store};
+use crate::ipam::reader::{self, Holder, Reservation};
+use crate::ipam::{self, DEFAULT_ROOT, Held, Owner, Pool, Store};
 use crate::model::node::Node;
 use crate::model::snapshot::Snapshot;
 use crate::snapshot;
@@ -82,6 +82,9 @@ enum Command {
     },
     Check(super::ipam_check::Check),
     /// Take addresses back from a container that is gone
+    ///
+    /// An address in use is refused, and with it all that was asked for: its container has an interface or a journal of
+    /// podnet, or an interface in any namespace has it. So it is where not every namespace can be read.
     Release(Release),
 }
 
@@ -109,7 +112,7 @@ enum PoolCommand {
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 struct ReleaseWhat {
-    /// This address, whoever holds it
+    /// This address, whoever held it
     address: Option<IpAddr>,
     /// Everything that this container holds
     #[arg(long, value_name = "ID")]
@@ -175,7 +178,7 @@ impl Ipam {
             Some(Command::Release(release)) if !release.what.from_report.is_empty() => {
                 return super::ipam_release::release(common, &self.root, &release.what.from_report, release.apply);
             }
-            Some(Command::Release(release)) => common.print(&view::released(release.run(&store)?)),
+            Some(Command::Release(release)) => common.print(&view::released(release.run(common, &store)?)),
         }?;
         Ok(0)
     }
@@ -284,19 +287,19 @@ fn show(store: &Store, address: IpAddr) -> Result<view::AddressReport, ipam::Err
 }
 
 impl Release {
-    fn run(&self, store: &Store) -> Result<Vec<IpAddr>, ipam::Error> {
-        match (&self.what.address, &self.what.container) {
-            (Some(address), _) => Ok(store.release_address(*address)?.map(|_| *address).into_iter().collect()),
-            (_, Some(container)) => release_container(store, container, self.ifname.as_deref()),
+    fn run(&self, common: &Common, store: &Store) -> Result<Vec<IpAddr>, Error> {
+        let free = |held: &[Held]| ipam_in_use::refuse(common, held);
+        let of = |is: &dyn Fn(&Holder) -> bool| {
+            store.release_unless(|found| found.holder.as_ref().is_ok_and(|holder| is(holder)), free)
+        };
+        match (self.what.address, &self.what.container, &self.ifname) {
+            (Some(address), ..) => store.release_unless(|found| found.address == address, free),
+            (_, Some(container), Some(ifname)) => {
+                let owner = Owner::new(container, ifname).map_err(ipam::Error::from)?;
+                of(&|holder| holder.is(&owner))
+            }
+            (_, Some(container), None) => of(&|holder| holder.container_id == *container),
             _ => Ok(Vec::new()),
         }
-    }
-}
-
-/// Of every interface of the container unless one is named.
-fn release_container(store: &Store, container: &str, ifname: Option<&str>) -> Result<Vec<IpAddr>, ipam::Error> {
-    match ifname {
-        Some(ifname) => store.release(&Owner::new(container, ifname)?),
-        None => store.release_container(container),
     }
 }

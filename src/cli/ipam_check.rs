@@ -18,7 +18,7 @@ use crate::model::node::Node;
 use crate::view::ipam_check::{self as view, IpamReport, Place};
 
 /// `is_old` counts six of these: ten minutes, longer than any runtime waits for a plugin.
-const GRACE: SignedDuration = SignedDuration::from_secs(100);
+pub(super) const GRACE: SignedDuration = SignedDuration::from_secs(100);
 
 /// Compare the address stores with what is there, both ways
 ///
@@ -93,7 +93,10 @@ pub(super) fn file(place: &Place, address: IpAddr) -> Option<Fingerprint> {
 
 /// Containers that podnet sets up or tears down just now, or broke off doing so.
 pub fn busy() -> Result<BTreeSet<String>, Error> {
+    Ok(journals().owners()?.iter().map(|owner| owner.container_id().to_owned()).collect())
+}
+
+pub(super) fn journals() -> Journals {
     let run = std::env::var_os("PODNET_RUN").filter(|run| !run.is_empty());
-    let journals = Journals::new(Path::new(&run.unwrap_or_else(|| DEFAULT_RUN.into())));
-    Ok(journals.owners()?.iter().map(|owner| owner.container_id().to_owned()).collect())
+    Journals::new(Path::new(&run.unwrap_or_else(|| DEFAULT_RUN.into())))
 }

@@ -23,6 +23,7 @@ mod inspect;
 mod install_cni;
 mod ipam;
 mod ipam_check;
+mod ipam_in_use;
 mod ipam_release;
 mod key;
 mod list;

@@ -31,6 +31,8 @@ pub enum Error {
     NetnsChanged { path: PathBuf, then: Inode, now: Inode },
     #[error("cannot make the netns {path}")]
     MakeNetns { path: PathBuf, source: io::Error },
+    #[error("cannot read the processes, one of which may live in what is left over")]
+    Processes { source: io::Error },
     #[error("cannot remove the netns {path}")]
     RemoveNetns { path: PathBuf, source: io::Error },
     #[error("there is an interface {name} in the netns {netns} already (ip -n or podnet inspect shows it)")]

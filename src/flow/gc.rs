@@ -18,6 +18,7 @@ use super::kernel::{deletion, link, masquerade};
 use super::names;
 use super::step::Change;
 use crate::collect::kernel::netlink::Netlink;
+use crate::collect::proc;
 use crate::ipam::{Owner, Store};
 use crate::model::link::Link;
 use crate::model::netns::{HolderKind, Inode};
@@ -31,7 +32,7 @@ use crate::netns::Handle;
 pub enum Leftover {
     /// A run was killed while it created or undid.
     Run(Owner),
-    /// All was made, and its interface is gone since.
+    /// All was made, its interface is gone since, and nobody lives where it was.
     Attachment(Owner),
     /// An interface that no journal knows, in whose netns nobody lives.
     Interface { owner: Owner, name: String },
@@ -119,10 +120,18 @@ fn leased(store: &Path, owner: &Owner) -> Result<Vec<IpAddr>, Error> {
     Ok(lease.addresses.iter().map(|leased| leased.address.addr()).collect())
 }
 
-/// A pair lives and dies as one: without the host's end there is none in the pod.
+/// A pair lives and dies as one: without the host's end there is none in the pod. Whoever lives on without it has lost
+/// his interface, and neither his netns nor his address.
 fn has_gone(state: &State) -> Result<bool, Error> {
     let found = link::find(&mut host()?, &state.record.host.name)?;
-    Ok(found.is_none_or(|found| found.mac != state.record.host.mac))
+    let gone = found.is_none_or(|found| found.mac != state.record.host.mac);
+    Ok(gone && !state.record.netns.map(may_be_lived_in).transpose()?.unwrap_or(false))
+}
+
+/// Whoever may not be looked at may live there.
+fn may_be_lived_in(netns: Inode) -> Result<bool, Error> {
+    let walk = proc::walk(Path::new("/proc")).map_err(|source| Error::Processes { source })?;
+    Ok(walk.processes.values().any(|process| process.netns.is_none_or(|own| own == netns)))
 }
 
 fn host() -> Result<Netlink, Error> {

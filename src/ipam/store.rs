@@ -193,26 +193,27 @@ impl Store {
         Ok(self.directories()?.into_iter().find_map(held))
     }
 
-    /// Releases one address, whoever holds it, and says who did. `None` when nobody.
-    pub fn release_address(&self, address: IpAddr) -> Result<Option<Held>, Error> {
-        let Some(Held { pool, .. }) = self.holder(address)? else { return Ok(None) };
-        let books = Books::open(&self.root, &pool)?;
-        let Some(reservation) = books.reservation(address) else { return Ok(None) };
-        books.release(address)?;
-        Ok(Some(Held { pool, reservation }))
-    }
-
-    /// Releases what a container holds on any interface, and says what that was.
-    pub fn release_container(&self, container_id: &str) -> Result<Vec<IpAddr>, Error> {
+    /// Releases all that is `chosen`, whoever holds it, unless `free` objects to any of it; says what that was. While it is
+    /// asked nobody takes or gives an address of those pools.
+    pub fn release_unless<E: From<Error>>(
+        &self,
+        chosen: impl Fn(&Reservation) -> bool,
+        free: impl FnOnce(&[Held]) -> Result<(), E>,
+    ) -> Result<Vec<IpAddr>, E> {
+        let pools: BTreeSet<String> =
+            self.held()?.into_iter().filter(|held| chosen(&held.reservation)).map(|held| held.pool).collect();
+        let open = |pool: String| Ok((pool.clone(), Books::open(&self.root, &pool)?));
+        let books: BTreeMap<String, Books> = pools.into_iter().map(open).collect::<Result<_, Error>>()?;
+        let mut held = self.held()?;
+        held.retain(|held| books.contains_key(&held.pool) && chosen(&held.reservation));
+        if !held.is_empty() {
+            free(&held)?;
+        }
         let mut released = Vec::new();
-        for pool in self.directories()? {
-            let books = Books::open(&self.root, &pool)?;
-            let own =
-                |found: &Reservation| found.holder.as_ref().is_ok_and(|holder| holder.container_id == container_id);
-            for reservation in self.listing(&pool)?.reservations.into_iter().filter(own) {
-                books.release(reservation.address)?;
-                released.push(reservation.address);
-            }
+        for Held { pool, reservation } in held {
+            let Some(books) = books.get(&pool) else { continue };
+            books.release(reservation.address)?;
+            released.push(reservation.address);
         }
         Ok(released)
     }

@@ -10,5 +10,6 @@ mod create;
 mod demo;
 mod dialogue;
 mod faults;
+mod in_use;
 
 use support::host;

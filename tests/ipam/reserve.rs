@@ -4,7 +4,8 @@ use std::fs;
 use std::net::IpAddr;
 
 use podnet::ipam::pool::Pool;
-use podnet::ipam::{Error, Lease, Store};
+use podnet::ipam::reader::Reservation;
+use podnet::ipam::{Error, Held, Lease, Store};
 
 use crate::store::{addresses, owner, pool, request, store};
 
@@ -160,9 +161,30 @@ fn files_of_others_count_as_held_and_can_be_released() {
     for (container, address) in [("old-host-local-container", "10.7.0.2"), ("c4", "10.7.0.4")] {
         assert_eq!(store.release(&owner(container)).unwrap(), [address.parse::<IpAddr>().unwrap()]);
     }
-    let empty = store.release_address("10.7.0.3".parse().unwrap()).unwrap().unwrap();
-    assert!(empty.reservation.holder.is_err());
-    assert!(store.release_address("10.7.0.3".parse().unwrap()).unwrap().is_none());
+    let empty: IpAddr = "10.7.0.3".parse().unwrap();
+    let release = || {
+        let unclear = |held: &[Held]| -> Result<(), Error> {
+            assert!(held.iter().all(|held| held.reservation.holder.is_err()), "{held:?}");
+            Ok(())
+        };
+        store.release_unless(|found| found.address == empty, unclear).unwrap()
+    };
+    assert_eq!(release(), [empty]);
+    assert!(release().is_empty());
+}
+
+#[test]
+fn what_is_objected_to_is_not_released_nor_what_was_chosen_with_it() {
+    let (_root, store) = store(&[pool("blue", &["10.7.0.0/28"])]);
+    let mut both = request("blue", "a");
+    both.ipv4 = Some("default".to_owned());
+    store.reserve(&both).unwrap();
+    store.reserve(&request("blue", "b")).unwrap();
+    let of_a = |found: &Reservation| found.holder.as_ref().is_ok_and(|holder| holder.container_id == "a");
+    let refused =
+        store.release_unless(of_a, |held| Err(Error::NoSuchPool { pool: held[0].pool.clone(), known: vec![] }));
+    assert!(refused.is_err());
+    assert_eq!(store.held().unwrap().len(), 3, "all is held as before");
 }
 
 #[test]
