@@ -17,7 +17,7 @@ use crate::view::gc as view;
 ///
 /// Interfaces, namespaces, addresses and entries of runs that were killed, or of pods that went without being
 /// deleted. It only looks, unless told to apply; then it looks twice, and touches only what podnet made, and nothing
-/// that a container or a run in flight holds.
+/// that a container, a process or a run in flight holds.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  podnet gc\n  podnet gc --apply")]
 pub struct Gc {
