@@ -213,33 +213,51 @@ impl Scene<'_> {
     }
 
     /// ADD by each plugin; what fails, or is broken off, is undone.
-    pub fn add(&self, told: &Told, found: &Found) -> Result<u8, Error> {
+    pub fn add(&self, told: &Told, found: &Found, conf: &str) -> Result<u8, Error> {
         let guest = self.guest()?;
+        self.refuse_attached(found, &guest, conf)?;
         let attachment = told.attachment(&guest)?;
         let mut document = self.document(Verb::Add, found, &guest);
         self.write(|page, out| show::chain::heading(page, out, "ADD", &found.shown));
-        guest.welcome().inspect_err(|_| drop(guest.farewell()))?;
+        let made = guest.welcome()?;
         let chain = Chain { runtime: &found.runtime, network: &found.network, attachment: &attachment };
         match self.add_each(&chain, &mut document) {
             Ok(result) => {
                 document.result = result.encode(found.network.version).ok();
                 self.finish(&document, None)
             }
-            Err(error) => {
-                chain.undo(&mut |turn| self.show_turn(&mut document, turn));
-                guest.farewell()?;
-                let error = error.ok_or(Error::GivenUp)?;
-                self.finish(&document, Some(Box::new(error)))
+            Err(stop) => {
+                if !matches!(stop, Stop::BeforeAny) {
+                    chain.undo(&mut |turn| self.show_turn(&mut document, turn));
+                }
+                if made {
+                    guest.farewell()?;
+                }
+                match stop {
+                    Stop::BeforeAny | Stop::GivenUp => Err(Error::GivenUp),
+                    Stop::Failed(error) => self.finish(&document, Some(error)),
+                }
             }
         }
     }
 
-    /// `None` for an error: it was given up.
-    fn add_each(
-        &self,
-        chain: &Chain<'_>,
-        document: &mut ChainRun,
-    ) -> Result<AddResult, Option<crate::cni::chain::Error>> {
+    /// An ADD where one was already would fail, and its DEL take down what stood.
+    fn refuse_attached(&self, found: &Found, guest: &Guest, conf: &str) -> Result<(), Error> {
+        let (network, ifname) = (&found.network.name, guest.owner.ifname());
+        let what = if found.runtime.cache.get(network, &guest.owner)?.is_some() {
+            format!("libcni's cache has {ifname} of the network {network}")
+        } else if guest.has_interface()? {
+            format!("{} has an interface {ifname} already", guest.place.path().display())
+        } else {
+            return Ok(());
+        };
+        let named = if ifname == "eth0" { String::new() } else { format!(" --ifname {ifname}") };
+        let delete = format!("podnet delete {} --conf {conf}{named}", self.name);
+        Err(Error::Attached { name: self.name.to_owned(), what, delete })
+    }
+
+    fn add_each(&self, chain: &Chain<'_>, document: &mut ChainRun) -> Result<AddResult, Stop> {
+        let mut begun = false;
         let mut signals = Signals::collect();
         let mut results: Vec<AddResult> = Vec::new();
         let mut asks = self.manner == Manner::Dialogue;
@@ -269,21 +287,22 @@ impl Scene<'_> {
                             error: told.as_ref().err(),
                         };
                         self.show_turn(document, &turn);
-                        told.map_err(Some)?;
+                        told?;
                     }
                     continue;
                 }
-                Choice::Quit => return Err(None),
+                Choice::Quit => return Err(if begun { Stop::GivenUp } else { Stop::BeforeAny }),
             }
+            begun = true;
             let begin = Instant::now();
             let added = chain.add_one(plugin, results.last());
             let (result, error) = (added.as_ref().ok(), added.as_ref().err());
             let (elapsed, before) = (begin.elapsed(), results.last());
             self.show_turn(document, &Turn { verb: Verb::Add, nth, plugin, elapsed, before, result, error });
-            results.push(added.map_err(Some)?);
+            results.push(added?);
         }
         let result = results.pop().unwrap_or_default();
-        chain.remember(&result).map_err(Some)?;
+        chain.remember(&result)?;
         Ok(result)
     }
 
@@ -369,6 +388,20 @@ impl Scene<'_> {
             Err(error) => Some(Box::new(error)),
         };
         self.finish(&document, failed)
+    }
+}
+
+/// Why an ADD did not come to its end.
+enum Stop {
+    /// Given up before a plugin was called.
+    BeforeAny,
+    GivenUp,
+    Failed(Box<crate::cni::chain::Error>),
+}
+
+impl From<crate::cni::chain::Error> for Stop {
+    fn from(error: crate::cni::chain::Error) -> Self {
+        Stop::Failed(Box::new(error))
     }
 }
 

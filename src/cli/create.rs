@@ -89,7 +89,7 @@ impl Create {
         self.refuse_for_a_chain()?;
         let manner = manner(common, self.interactive, self.yes);
         let scene = Scene { common, state: &self.state, name: &self.name, ifname: &self.ifname, manner };
-        scene.add(&self.conf.told, &found)
+        scene.add(&self.conf.told, &found, conf)
     }
 
     /// What podnet's own steps and those through the agent know.

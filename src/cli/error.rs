@@ -97,6 +97,8 @@ pub enum Error {
     Conf { conf: String, source: netconf::Invalid },
     #[error("there is no network to take: {why}")]
     NoNetwork { why: String },
+    #[error("«{name}» is attached: {what}, and nothing was touched")]
+    Attached { name: String, what: String, delete: String },
     #[error(transparent)]
     Chain { error: Box<chain::Error> },
     #[error("cannot tell which attachments are alive, and GC removes what it is not told of")]
@@ -290,6 +292,7 @@ impl Error {
                 Some("move that file away, or choose another directory with --conf-dir".to_owned())
             }
             Error::Install(_) if self.status() == PERMISSION => Some("run as root".to_owned()),
+            Error::Attached { delete, .. } => Some(format!("{delete} takes down what that network made of it")),
             Error::UnknownRule { .. } => Some("podnet check --list shows all codes".to_owned()),
             Error::ReportExists { .. } => Some("write it to another file: two reports say more than one".to_owned()),
             Error::NoReport { .. } | Error::ForeignReport { .. } => {

@@ -29,22 +29,33 @@ impl Guest {
         self.run.join("guests").join(format!("{}@{}", self.owner.container_id(), self.owner.ifname()))
     }
 
-    /// Opens the netns, or makes it, with `lo` up as runtimes do; whether it was made.
-    pub fn welcome(&self) -> Result<bool, Error> {
-        let path = self.place.path();
-        let made = matches!(self.place, Place::Named(_));
-        if made {
-            self.write_note(&path)?;
-            mount::create(&path).map_err(|source| self.not_made(path.clone(), source))?;
+    /// Whether there is an interface of that name in the netns, which then is another's; `lo` is in each.
+    pub fn has_interface(&self) -> Result<bool, Error> {
+        match self.place {
+            Place::Path(_) if self.owner.ifname() != "lo" => self.open()?.run(|| is_there(self.owner.ifname()))?,
+            _ => Ok(false),
         }
+    }
+
+    /// Opens the netns, or makes it, with `lo` up as runtimes do; whether it was made. What fails leaves none.
+    pub fn welcome(&self) -> Result<bool, Error> {
+        if matches!(self.place, Place::Path(_)) {
+            return self.open().map(|_| false);
+        }
+        let path = self.place.path();
+        self.write_note(&path)?;
+        mount::create(&path).map_err(|source| self.not_made(path, source))?;
+        let up = self.open().and_then(|handle| handle.run(loopback_up)?);
+        up.inspect_err(|_| drop(self.farewell())).map(|()| true)
+    }
+
+    fn open(&self) -> Result<Handle, Error> {
+        let path = self.place.path();
         let handle = Handle::open(&path)?;
         if Handle::own()?.inode() == handle.inode() {
             return Err(Error::HostNetns { path });
         }
-        if made {
-            handle.run(loopback_up)??;
-        }
-        Ok(made)
+        Ok(handle)
     }
 
     fn write_note(&self, path: &Path) -> Result<(), Error> {
@@ -81,9 +92,17 @@ impl Guest {
     }
 }
 
-fn loopback_up() -> Result<(), Error> {
+fn netlink() -> Result<Netlink, Error> {
     let opened = Netlink::open(netlink_sys::protocols::NETLINK_ROUTE);
-    let mut netlink = opened.map_err(|source| Error::Kernel { what: "open a netlink socket".to_owned(), source })?;
+    opened.map_err(|source| Error::Kernel { what: "open a netlink socket".to_owned(), source })
+}
+
+fn is_there(ifname: &str) -> Result<bool, Error> {
+    Ok(link::find(&mut netlink()?, ifname)?.is_some())
+}
+
+fn loopback_up() -> Result<(), Error> {
+    let mut netlink = netlink()?;
     match link::find(&mut netlink, "lo")? {
         Some(loopback) => link::set_up(&mut netlink, loopback.ifindex),
         None => Ok(()),

@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use rexpect::session::{PtySession, spawn_command};
 use serde_json::{Value, json};
 
 use crate::called::host;
 use crate::host::{Host, names, text};
 use crate::plugins::Plugins;
+use crate::support::netns::TestNetns;
 use crate::support::prerequisite;
 use crate::support::subnet::Subnet;
 
@@ -84,6 +86,80 @@ fn podnets_own_plugin_needs_no_installation_and_a_failure_is_undone() {
     assert!(!failed.status.success() && text(&failed.stderr).contains("refused ADD: no"), "{failed:?}");
     assert!(text(&failed.stdout).contains("✔ DEL     podnet"), "{failed:?}");
     nothing_left(&host);
+}
+
+/// The same again is refused before any plugin is called.
+fn is_refused(host: &Host, plugins: &Plugins, create: &[&str], words: &str, hint: &str) {
+    plugins.clear();
+    let refused = run(host, &plugins.scratch.text("bin"), create);
+    let told = text(&refused.stderr);
+    assert!(!refused.status.success() && told.contains(words) && told.contains(hint), "{refused:?}");
+    assert_eq!(plugins.calls(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_attached_already_is_left_alone() {
+    let (Some(host), Some(plugins)) = (host(), Plugins::noting(&["a"])) else { return };
+    let (name, path) = (host.name("pod"), plugins.scratch.text("bin"));
+    let conf = conflist(&host, "1.0.0", json!([{"type": "a"}]));
+    let create = ["create", &name, "--conf", &conf, "--yes"];
+    assert!(run(&host, &path, &create).status.success());
+    let hint = format!("podnet delete {name} --conf {conf}");
+    let cached = || names(&host.scratch.join("cni-cache/results")).collect::<Vec<_>>();
+    let before = (host.leftovers(), cached());
+    is_refused(&host, &plugins, &create, "libcni's cache has eth0 of the network testnet", &hint);
+    assert_eq!((host.leftovers(), cached()), before);
+    // Without the cache the interface itself tells.
+    fs::remove_dir_all(host.scratch.join("cni-cache")).unwrap();
+    crate::support::shell::run("ip", &["-n", &name, "link", "add", "eth0", "type", "veth", "peer", "name", "other"]);
+    is_refused(&host, &plugins, &create, "has an interface eth0 already", &hint);
+    assert!(Path::new("/run/netns").join(&name).exists());
+    crate::support::shell::run("ip", &["-n", &name, "link", "show", "eth0"]);
+    // Every netns has that one, and the plugin «loopback» is for it.
+    let loopback = run(&host, &path, &[&create[..], &["--ifname", "lo"]].concat());
+    assert!(loopback.status.success(), "{loopback:?}");
+    // podnet made the netns for eth0.
+    assert!(run(&host, &path, &["delete", &name, "--conf", &conf, "--ifname", "lo"]).status.success());
+    assert!(run(&host, &path, &["delete", &name, "--conf", &conf]).status.success());
+    nothing_left(&host);
+}
+
+/// `podnet create TARGET` on a terminal, at its first question.
+fn asked(host: &Host, path: &str, target: &str, conf: &str) -> PtySession {
+    let cache = host.scratch.text("cni-cache");
+    let args = ["create", target, "--conf", conf, "--cni-path", path, "--cni-cache", &cache];
+    let mut command = host.on_terminal(env!("CARGO_BIN_EXE_podnet"), &args);
+    command.env("LC_ALL", "C.UTF-8").env("NO_COLOR", "1");
+    let mut session = host.netns.handle().run(|| spawn_command(command, Some(60_000)).unwrap()).unwrap();
+    session.exp_string("[q] quit").unwrap();
+    session
+}
+
+fn press(session: &mut PtySession, key: &str) {
+    session.send(key).unwrap();
+    session.flush().unwrap();
+}
+
+#[test]
+fn who_quits_before_the_first_plugin_undoes_nothing_of_theirs() {
+    let (Some(host), Some(plugins)) = (host(), Plugins::noting(&["a", "b"])) else { return };
+    let (name, path) = (host.name("pod"), plugins.scratch.text("bin"));
+    let conf = conflist(&host, "1.0.0", json!([{"type": "a"}, {"type": "b"}]));
+    let there = TestNetns::new();
+    for target in [&name, &there.path()] {
+        let mut session = asked(&host, &path, target, &conf);
+        press(&mut session, "q");
+        session.exp_eof().unwrap();
+        assert_eq!(plugins.calls(), Vec::<String>::new());
+        nothing_left(&host);
+    }
+    assert!(Path::new(&there.path()).exists());
+    let mut session = asked(&host, &path, &there.path(), &conf);
+    press(&mut session, "\r");
+    session.exp_string("[q] quit").unwrap();
+    press(&mut session, "q");
+    session.exp_eof().unwrap();
+    assert_eq!(plugins.calls(), ["a ADD", "b DEL", "a DEL"], "it was begun");
 }
 
 #[test]
