@@ -17,7 +17,7 @@ use crate::cni::cache::Cache;
 use crate::cni::chain::{Attachment, Chain, Runtime, Turn};
 use crate::cni::config_dir::{self, Pick, Standing as FileStanding};
 use crate::cni::netconf::{self, Plugin};
-use crate::cni::{AddResult, CACHE_ROOT, Network, Verb, args};
+use crate::cni::{AddResult, CACHE_ROOT, Network, Verb, args, exec};
 use crate::collect::options::Depth;
 use crate::collect::survey::survey;
 use crate::flow::delegate::Delegate;
@@ -74,8 +74,9 @@ impl Found {
 impl Told {
     pub fn find(&self, conf: &str) -> Result<Found, Error> {
         let readers = config_dir::readers(Path::new("/"));
+        let given: Option<Vec<PathBuf>> = self.cni_path.as_ref().map(|path| std::env::split_paths(path).collect());
         let (network, source, reasons, directories) = match conf {
-            "auto" => automatic(readers)?,
+            "auto" => automatic(readers, given.as_deref().unwrap_or_default())?,
             "-" => (from_stdin()?, "standard input".to_owned(), Vec::new(), usual_directories(readers)),
             file => {
                 let failed = |source| Error::Conf { conf: file.to_owned(), source };
@@ -87,10 +88,7 @@ impl Told {
                 )
             }
         };
-        let path = match &self.cni_path {
-            Some(path) => std::env::split_paths(path).collect(),
-            None => directories,
-        };
+        let path = given.unwrap_or(directories);
         let runtime = Runtime { path, cache: Cache::open(&self.cni_cache), deadline: DEADLINE };
         let shown = view::network(&network, source, reasons);
         Ok(Found { network, shown, runtime })
@@ -122,12 +120,15 @@ fn from_stdin() -> Result<Network, Error> {
     Network::parse(&bytes).map_err(failed)
 }
 
-/// What the first runtime that is configured here takes, and why.
-fn automatic(readers: Vec<config_dir::Reader>) -> Result<(Network, String, Vec<String>, Vec<PathBuf>), Error> {
+/// What the first runtime that is configured here takes, and why; its plugins may be in the `given` directories, too.
+fn automatic(
+    readers: Vec<config_dir::Reader>,
+    given: &[PathBuf],
+) -> Result<(Network, String, Vec<String>, Vec<PathBuf>), Error> {
     let mut refused = Vec::new();
     for reader in readers {
         let pick = config_dir::look(reader)?;
-        let reasons = reasons(&pick);
+        let reasons = reasons(&pick, given);
         let directories = pick.reader.plugin_directories.clone();
         let picked = pick.files.into_iter().find(|file| file.standing == FileStanding::Picked);
         match picked.map(|file| (file.path.display().to_string(), file.network)) {
@@ -138,7 +139,7 @@ fn automatic(readers: Vec<config_dir::Reader>) -> Result<(Network, String, Vec<S
     Err(Error::NoNetwork { why: refused.join("; ") })
 }
 
-fn reasons(pick: &Pick) -> Vec<String> {
+fn reasons(pick: &Pick, given: &[PathBuf]) -> Vec<String> {
     let runtime = pick.reader.runtime.unwrap_or("a runtime");
     let mut reasons = Vec::new();
     for file in &pick.files {
@@ -157,8 +158,10 @@ fn reasons(pick: &Pick) -> Vec<String> {
             }
             (FileStanding::Blocked { .. }, _) => format!("{name} is not looked at"),
         });
-        if !file.missing.is_empty() && file.standing == FileStanding::Picked {
-            reasons.push(format!("not installed: {}", file.missing.join(", ")));
+        let is_nowhere = |kind: &&str| exec::find(kind, given).is_err();
+        let missing: Vec<&str> = file.missing.iter().map(String::as_str).filter(is_nowhere).collect();
+        if !missing.is_empty() && file.standing == FileStanding::Picked {
+            reasons.push(format!("not installed: {}", missing.join(", ")));
         }
     }
     if pick.files.is_empty() {
@@ -466,3 +469,27 @@ fn standing(common: &Common, found: &Found) -> Result<Standing, Error> {
 
 /// Names of the sources that know containers.
 const RUNTIMES: [&str; 5] = ["docker", "containerd", "cri", "cri-o", "podman"];
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::cni::config_dir::{Reader, Rule};
+
+    #[test]
+    fn a_plugin_in_the_given_directory_is_not_called_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let given = [folder.path().join("bin")];
+        fs::create_dir(folder.path().join("net.d")).unwrap();
+        fs::create_dir(&given[0]).unwrap();
+        fs::write(given[0].join("a"), "").unwrap();
+        let list = r#"{"cniVersion": "1.0.0", "name": "n", "plugins": [{"type": "a"}, {"type": "b"}]}"#;
+        fs::write(folder.path().join("net.d/10-n.conflist"), list).unwrap();
+        let (directory, rule) = (folder.path().join("net.d"), Rule::FirstFiles { most: None });
+        let reader = Reader { runtime: None, config: None, directory, plugin_directories: Vec::new(), rule };
+        let pick = config_dir::look(reader).unwrap();
+        assert_eq!(reasons(&pick, &[]), ["a runtime takes 10-n.conflist", "not installed: a, b"]);
+        assert_eq!(reasons(&pick, &given), ["a runtime takes 10-n.conflist", "not installed: b"]);
+    }
+}

@@ -56,6 +56,8 @@ fn a_network_of_real_plugins_comes_is_checked_and_goes() {
     assert_eq!(turns, ["ptp", "portmap"]);
     assert!(created["turns"][0]["elapsedMs"].as_f64().unwrap() > 0.0);
     assert!(subnet.contains(created["result"]["ips"][0]["address"].as_str().unwrap().split('/').next().unwrap()));
+    let again = run(&host, path, &["create", &name, "--conf", &conf, "--yes"]);
+    assert!(!again.status.success() && text(&again.stderr).contains("is attached"), "{again:?}");
     let checked = run(&host, path, &["cni", "check", &name, "--conf", &conf]);
     assert!(checked.status.success() && text(&checked.stdout).contains("✔ CHECK   portmap"), "{checked:?}");
     crate::support::shell::run("ip", &["-n", &name, "addr", "flush", "dev", "eth0"]);
