@@ -289,9 +289,7 @@ fn show(store: &Store, address: IpAddr) -> Result<view::AddressReport, ipam::Err
 impl Release {
     fn run(&self, common: &Common, store: &Store) -> Result<Vec<IpAddr>, Error> {
         let free = |held: &[Held]| ipam_in_use::refuse(common, held);
-        let of = |is: &dyn Fn(&Holder) -> bool| {
-            store.release_unless(|found| found.holder.as_ref().is_ok_and(is), free)
-        };
+        let of = |is: &dyn Fn(&Holder) -> bool| store.release_unless(|found| found.holder.as_ref().is_ok_and(is), free);
         match (self.what.address, &self.what.container, &self.ifname) {
             (Some(address), ..) => store.release_unless(|found| found.address == address, free),
             (_, Some(container), Some(ifname)) => {
