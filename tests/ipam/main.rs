@@ -4,5 +4,6 @@
 
 mod crash;
 mod faults;
+mod model;
 mod reserve;
 mod store;
