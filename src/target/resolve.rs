@@ -1,6 +1,7 @@
 //! Picking what was named out of a node.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::candidate::{Candidate, candidate};
 use super::find::{Match, find};
@@ -71,6 +72,14 @@ fn same(node: &Node, one: Pick, other: Pick) -> bool {
     shared && one.netns != Some(node.host_netns)
 }
 
+/// Without what says how it is meant.
+fn bare(text: &str) -> &str {
+    const MEANT: [&str; 9] =
+        ["netns:", "dev:", "pod:", "name:", "container:", "docker:", "containerd:", "cri-o:", "podman:"];
+    let rest = MEANT.iter().find_map(|how| text.strip_prefix(how)).unwrap_or(text);
+    rest.strip_prefix("//").unwrap_or(rest)
+}
+
 fn not_found(node: &Node, target: &Target) -> Unresolved {
     /// Below this two words have little to do with each other.
     const ALIKE: f64 = 0.75;
@@ -80,9 +89,14 @@ fn not_found(node: &Node, target: &Target) -> Unresolved {
         names.extend(workload.pod.as_ref().map(|pod| format!("{}/{}", pod.namespace, pod.name)));
         names.extend(workload.id.as_ref().map(|id| id.get(..12).unwrap_or(id).to_owned()));
     }
-    names.extend(node.namespaces.iter().flat_map(|state| state.netns.paths.clone()));
+    let paths = || node.namespaces.iter().flat_map(|state| &state.netns.paths);
+    names.extend(paths().cloned());
+    names.extend(paths().filter_map(|path| Some(Path::new(path).file_name()?.to_string_lossy().into_owned())));
+    names
+        .extend(node.namespace(node.host_netns).into_iter().flat_map(|host| &host.links).map(|link| link.name.clone()));
+    let typed = bare(&target.text);
     let mut near: Vec<(f64, String)> =
-        names.into_iter().map(|name| (strsim::jaro_winkler(&name, &target.text), name)).collect();
+        names.into_iter().map(|name| (strsim::jaro_winkler(&name, typed), name)).collect();
     near.retain(|(score, _)| *score >= ALIKE);
     near.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     let nearest = near.into_iter().take(3).map(|(_, name)| name).collect();
@@ -258,6 +272,12 @@ mod tests {
     fn what_is_not_there_names_what_is_near() {
         let Err(Unresolved::NotFound { nearest, .. }) = pick("default/web-7") else { panic!() };
         assert!(nearest.contains(&"default/web-0".to_owned()), "{nearest:?}");
+        for (typed, near) in
+            [("lxc2", "lxc1"), ("dev:lxc2", "lxc1"), ("netns:lefd", "left"), ("/run/netns/lefd", "/run/netns/left")]
+        {
+            let Err(Unresolved::NotFound { nearest, .. }) = pick(typed) else { panic!("{typed}") };
+            assert_eq!(nearest.first().map(String::as_str), Some(near), "{typed}");
+        }
         assert!(matches!(pick("docker://"), Err(Unresolved::NotFound { .. })));
     }
 }
