@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::attachment::State;
-use super::chain::{self, Scene, Told};
+use super::chain::{self, Scene};
+use super::conf::Told;
 use super::create::manner;
 use super::terminal::say;
 use super::{Common, Error};

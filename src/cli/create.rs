@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use clap::Args;
 
 use super::attachment::{State, Subject, owner};
-use super::chain::{Conf, Found, Scene};
+use super::chain::Scene;
+use super::conf::{Conf, Found};
 use super::face::{Face, Manner};
 use super::{Common, Error, terminal};
 use crate::flow::agent::conf::{Cilium, cilium};

@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::attachment::{State, Subject, journaled, owner};
-use super::chain::{Conf, Scene};
+use super::chain::Scene;
+use super::conf::Conf;
 use super::create::{NETWORK, manner};
 use super::face::{Face, Manner};
 use super::{Common, Error};

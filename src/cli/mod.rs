@@ -7,6 +7,7 @@ mod check;
 mod cni;
 mod complete;
 mod completions;
+mod conf;
 mod create;
 mod delete;
 mod demo;
