@@ -1,5 +1,7 @@
 //! A BPF program attached to an interface.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,4 +32,18 @@ pub enum Hook {
     TcxEgress,
     NetkitPrimary,
     NetkitPeer,
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Hook::Xdp => "xdp",
+            Hook::TcIngress => "tc ingress",
+            Hook::TcEgress => "tc egress",
+            Hook::TcxIngress => "tcx ingress",
+            Hook::TcxEgress => "tcx egress",
+            Hook::NetkitPrimary => "netkit primary",
+            Hook::NetkitPeer => "netkit peer",
+        })
+    }
 }

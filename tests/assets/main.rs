@@ -11,3 +11,4 @@ mod completions;
 mod kept;
 mod man;
 mod schema;
+mod sources;

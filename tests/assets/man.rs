@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::kept;
 use crate::support::prerequisite;
+use crate::{kept, sources};
 
 /// Every page by its file's name.
 fn pages() -> BTreeMap<String, String> {
@@ -73,17 +73,9 @@ fn every_page_has_what_one_looks_for() {
 fn every_variable_is_told_of() {
     const OF_THE_SYSTEM: [&str; 3] = ["HOME", "PATH", "SHELL"];
     let mut read = BTreeSet::new();
-    let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().flatten() {
-            if entry.path().is_dir() {
-                folders.push(entry.path());
-                continue;
-            }
-            let text = std::fs::read_to_string(entry.path()).unwrap();
-            for mark in ["var(\"", "var_os(\"", " env = \""] {
-                read.extend(text.split(mark).skip(1).map(|rest| rest[..rest.find('"').unwrap()].to_owned()));
-            }
+    for text in sources::below("src") {
+        for mark in ["var(\"", "var_os(\"", " env = \""] {
+            read.extend(text.split(mark).skip(1).map(|rest| rest[..rest.find('"').unwrap()].to_owned()));
         }
     }
     let internal = |name: &str| name.starts_with("PODNET_COMPLETE") || name.starts_with("PODNET_TESTS");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use podnet::view::schema::KINDS;
 use serde_json::{Value, json};
 
-use crate::kept;
+use crate::{kept, sources};
 
 const FOLDER: &str = "tests/data/schema";
 const FILE: &str = "podnet-v1.json";
@@ -29,20 +29,11 @@ fn the_documents_only_grow() {
 /// Whoever prints a new kind of document lists it in `src/view/schema.rs`.
 #[test]
 fn every_document_has_a_schema() {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
-    let registry = std::fs::read_to_string(format!("{root}/view/schema.rs")).unwrap();
-    let mut folders = vec![std::path::PathBuf::from(root).join("show")];
+    let registry = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/view/schema.rs")).unwrap();
     let mut shown = BTreeSet::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().flatten() {
-            if entry.path().is_dir() {
-                folders.push(entry.path());
-                continue;
-            }
-            let text = std::fs::read_to_string(entry.path()).unwrap();
-            let shows = text.lines().filter_map(|line| line.strip_prefix("impl Show for ")?.strip_suffix(" {"));
-            shown.extend(shows.map(|name| name.rsplit("::").next().unwrap().to_owned()));
-        }
+    for text in sources::below("src/show") {
+        let shows = text.lines().filter_map(|line| line.strip_prefix("impl Show for ")?.strip_suffix(" {"));
+        shown.extend(shows.map(|name| name.rsplit("::").next().unwrap().to_owned()));
     }
     assert!(shown.len() > 3, "{shown:?}");
     shown.remove("KindSchema"); // a schema itself

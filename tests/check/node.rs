@@ -25,6 +25,10 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Those that what does not depend on the network is tried on.
+    pub const EVERY: &'static [Kind] =
+        &[Kind::Ptp, Kind::Bridge, Kind::Routed, Kind::Macvlan, Kind::Nested, Kind::Host];
+
     fn function(self) -> &'static str {
         match self {
             Kind::Bridge => "kind_bridge",

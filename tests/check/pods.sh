@@ -238,5 +238,19 @@ kind_nested() {
   bridge_pod web 7 node; bridge_pod db 8 node
 }
 
+# A file of the kernel's that says something else.
+claim() { # FILE WORD…
+  file=$1; shift
+  echo "$*" >"/run/claim.${file##*/}"
+  mount --bind "/run/claim.${file##*/}" "$file"
+}
+unclaim() { for file; do umount "$file"; done; }
+
+follow() { # FILE…, by an inotify instance of its own with a watch for each
+  tail -f "$@" </dev/null >/dev/null 2>&1 &
+  echo $! >>/run/followers
+}
+unfollow() { kill $(cat /run/followers); rm /run/followers; }
+
 # Nothing but processes in the machine's own netns.
 kind_host() { sleep infinity </dev/null >/dev/null 2>&1 & }

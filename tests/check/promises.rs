@@ -1,7 +1,7 @@
 //! What was promised to the pods: CNI's records and configurations, the address stores, names and the packet filter.
 
 use crate::case::{Case, cases};
-use crate::node::Kind::{Bridge, Host, Macvlan, Nested, Ptp, Routed};
+use crate::node::Kind::{self, Bridge, Macvlan, Nested, Ptp, Routed};
 
 cases! {
     pn_cni_001: Case {
@@ -85,7 +85,7 @@ cases! {
     },
     pn_cni_018: Case {
         code: "PN-CNI-018",
-        on: &[Bridge, Ptp, Routed, Macvlan, Nested, Host],
+        on: Kind::EVERY,
         broken: "head -c 100 /dev/zero >/var/lib/cni/results/net-torn-eth0",
         mended: "rm /var/lib/cni/results/net-torn-eth0",
         beside: &[],
@@ -217,7 +217,7 @@ cases! {
     },
     pn_fw_003: Case {
         code: "PN-FW-003",
-        on: &[Bridge, Ptp, Routed, Macvlan, Nested, Host],
+        on: Kind::EVERY,
         broken: "nft add table ip filter; nft add chain ip filter KUBE-FORWARD
             nft 'add chain ip filter FORWARD { type filter hook forward priority 0; policy accept; }'
             nft add rule ip filter KUBE-FORWARD ct state invalid counter drop",
@@ -226,7 +226,7 @@ cases! {
     },
     pn_fw_005: Case {
         code: "PN-FW-005",
-        on: &[Bridge, Ptp, Routed, Macvlan, Nested, Host],
+        on: Kind::EVERY,
         broken: "nft add table ip nat; nft add chain ip nat DOCKER
             nft 'add chain ip nat PREROUTING { type nat hook prerouting priority dstnat; policy accept; }'
             nft add rule ip nat PREROUTING fib daddr type local jump DOCKER",

@@ -1,7 +1,7 @@
 //! One case a rule.
 
 use crate::case::{Case, cases};
-use crate::node::Kind::{Bridge, Host, Macvlan, Nested, Ptp, Routed};
+use crate::node::Kind::{self, Bridge, Macvlan, Nested, Ptp, Routed};
 
 /// Every case, of what the kernel shows and of what was promised.
 pub fn all() -> impl Iterator<Item = &'static Case> {
@@ -29,7 +29,7 @@ cases! {
     },
     pn_link_003: Case {
         code: "PN-LINK-003",
-        on: &[Bridge, Ptp, Routed, Macvlan, Nested, Host],
+        on: Kind::EVERY,
         broken: "ip link add lxc0123456789ab type veth peer name tmp01234",
         mended: "ip link del lxc0123456789ab",
         beside: &[],
@@ -71,7 +71,7 @@ cases! {
     },
     pn_link_009: Case {
         code: "PN-LINK-009",
-        on: &[Host, Ptp, Bridge, Routed, Macvlan, Nested],
+        on: Kind::EVERY,
         broken: "ip link add vx0 type vxlan id 7 dev eth0 dstport 4789; ip link set vx0 up
             ip link set eth0 mtu 1480; ip -n world link set eth0 mtu 1480",
         mended: "ip link del vx0; ip link set eth0 mtu 1500; ip -n world link set eth0 mtu 1500",
@@ -281,21 +281,21 @@ cases! {
     },
     pn_route_015: Case {
         code: "PN-ROUTE-015",
-        on: &[Ptp, Bridge, Routed, Macvlan, Nested, Host],
+        on: Kind::EVERY,
         broken: "ip rule del pref 0",
         mended: "ip rule add pref 0 lookup local",
         beside: &[],
     },
     pn_route_016: Case {
         code: "PN-ROUTE-016",
-        on: &[Ptp, Bridge, Routed, Macvlan, Nested, Host],
+        on: Kind::EVERY,
         broken: "ip rule add pref 100 lookup local",
         mended: "ip rule del pref 100",
         beside: &[],
     },
     pn_route_017: Case {
         code: "PN-ROUTE-017",
-        on: &[Ptp, Bridge, Routed, Macvlan, Nested, Host],
+        on: Kind::EVERY,
         broken: "ip rule del pref 32766",
         mended: "ip rule add pref 32766 lookup main",
         beside: &[],
@@ -309,7 +309,7 @@ cases! {
     },
     pn_route_019: Case {
         code: "PN-ROUTE-019",
-        on: &[Ptp, Bridge, Routed, Macvlan, Nested, Host],
+        on: Kind::EVERY,
         broken: "ip link add up2 type veth peer name up2 netns /run/netns/world
             ip addr add 198.51.102.2/24 dev up2; ip link set up2 up
             ip route replace default nexthop via 198.51.100.1 dev eth0 nexthop via 198.51.102.1 dev up2 onlink",
@@ -318,7 +318,7 @@ cases! {
     },
     pn_route_020: Case {
         code: "PN-ROUTE-020",
-        on: &[Ptp, Bridge, Routed, Macvlan, Nested, Host],
+        on: Kind::EVERY,
         broken: "ip -n world link set eth0 down
             until ip route show default | grep -q linkdown; do sleep 0.02; done",
         mended: "ip -n world link set eth0 up; ip -n world addr replace 2001:db8:51::1/64 dev eth0 nodad
@@ -386,25 +386,21 @@ cases! {
     },
     pn_sys_008: Case {
         code: "PN-SYS-008",
-        on: &[Ptp, Bridge, Routed, Macvlan, Nested, Host],
-        broken: "echo 90 >/run/count; echo 100 >/run/max
-            mount --bind /run/count /proc/sys/net/netfilter/nf_conntrack_count
-            mount --bind /run/max /proc/sys/net/netfilter/nf_conntrack_max",
-        mended: "umount /proc/sys/net/netfilter/nf_conntrack_count /proc/sys/net/netfilter/nf_conntrack_max",
+        on: Kind::EVERY,
+        broken: "claim /proc/sys/net/netfilter/nf_conntrack_count 90; claim /proc/sys/net/netfilter/nf_conntrack_max 100",
+        mended: "unclaim /proc/sys/net/netfilter/nf_conntrack_count /proc/sys/net/netfilter/nf_conntrack_max",
         beside: &[],
     },
     pn_sys_009: Case {
         code: "PN-SYS-009",
-        on: &[Ptp, Bridge, Routed, Macvlan, Nested, Host],
-        broken: "echo 100 >/run/count; echo 100 >/run/max
-            mount --bind /run/count /proc/sys/net/netfilter/nf_conntrack_count
-            mount --bind /run/max /proc/sys/net/netfilter/nf_conntrack_max",
-        mended: "umount /proc/sys/net/netfilter/nf_conntrack_count /proc/sys/net/netfilter/nf_conntrack_max",
+        on: Kind::EVERY,
+        broken: "claim /proc/sys/net/netfilter/nf_conntrack_count 100; claim /proc/sys/net/netfilter/nf_conntrack_max 100",
+        mended: "unclaim /proc/sys/net/netfilter/nf_conntrack_count /proc/sys/net/netfilter/nf_conntrack_max",
         beside: &[],
     },
     pn_sys_010: Case {
         code: "PN-SYS-010",
-        on: &[Ptp, Bridge, Routed, Macvlan, Nested, Host],
+        on: Kind::EVERY,
         broken: "mount -t tmpfs tmpfs /proc/sys/net/ipv4/neigh; mkdir /proc/sys/net/ipv4/neigh/default
             echo 8 >/proc/sys/net/ipv4/neigh/default/gc_thresh3
             for n in 1 2 3 4 5 6 7 8; do
@@ -415,18 +411,18 @@ cases! {
     },
     pn_sys_011: Case {
         code: "PN-SYS-011",
-        on: &[Ptp, Bridge, Routed, Macvlan, Nested, Host],
-        broken: "echo 5 >/run/instances; mount --bind /run/instances /proc/sys/fs/inotify/max_user_instances
-            for n in 1 2 3 4 5; do tail -f /run/instances </dev/null >/dev/null 2>&1 & echo $! >>/run/tails; done
+        on: Kind::EVERY,
+        broken: "claim /proc/sys/fs/inotify/max_user_instances 5; touch /run/followed
+            for n in 1 2 3 4 5; do follow /run/followed; done
             until [ $(find /proc/[0-9]*/fd -lname anon_inode:inotify 2>/dev/null | wc -l) -ge 5 ]; do sleep 0.02; done",
-        mended: "umount /proc/sys/fs/inotify/max_user_instances; kill $(cat /run/tails); rm /run/tails",
+        mended: "unclaim /proc/sys/fs/inotify/max_user_instances; unfollow",
         beside: &[],
     },
     pn_sys_012: Case {
         code: "PN-SYS-012",
-        on: &[Ptp, Bridge, Routed, Macvlan, Nested, Host],
-        broken: "echo '95 0 100' >/run/files; mount --bind /run/files /proc/sys/fs/file-nr",
-        mended: "umount /proc/sys/fs/file-nr",
+        on: Kind::EVERY,
+        broken: "claim /proc/sys/fs/file-nr 95 0 100",
+        mended: "unclaim /proc/sys/fs/file-nr",
         beside: &[],
     },
     pn_sys_013: Case {
@@ -438,7 +434,7 @@ cases! {
     },
     pn_sys_014: Case {
         code: "PN-SYS-014",
-        on: &[Ptp, Bridge, Routed, Macvlan, Nested, Host],
+        on: Kind::EVERY,
         broken: "ip -6 route del default; ip -6 route add default via 2001:db8:51::1 dev eth0 proto ra",
         mended: "ip -6 route del default; ip -6 route add default via 2001:db8:51::1 dev eth0",
         beside: &[],
@@ -452,7 +448,7 @@ cases! {
     },
     pn_ns_003: Case {
         code: "PN-NS-003",
-        on: &[Ptp, Bridge, Routed, Macvlan, Nested, Host],
+        on: Kind::EVERY,
         broken: "ip netns add stuck; ip link add s0 type veth peer name eth0 netns /run/netns/stuck
             unshare --mount --propagation private sleep infinity </dev/null >/dev/null 2>&1 & echo $! >/run/holder
             until [ \"$(cat /proc/$(cat /run/holder)/comm)\" = sleep ]; do sleep 0.01; done

@@ -17,16 +17,35 @@ use crate::support::{bpf, prerequisite};
 /// Cases of another kind that cannot be tried here, each with why.
 type Except<'a> = &'a [(&'static str, &'static str)];
 
-const SHARED_TABLES: &str = "the tables are not the case's own here";
+const NO_MOUNT: &str = "no mount is at the name that the case knows";
 const NO_RANGE: &str = "nothing on the node says which range is its own";
-const NO_STORE: &str = "addresses come from no store on the node";
+
+/// What is tried with tables of the case's own.
+const SHARED_TABLES: Except<'static> = &[("PN-FW-003", NOT_ITS_OWN), ("PN-FW-005", NOT_ITS_OWN)];
+const NOT_ITS_OWN: &str = "the tables are not the case's own here";
+
+/// What a store of addresses would show.
+const NO_STORE: Except<'static> = &[
+    ("PN-IPAM-001", ELSEWHERE),
+    ("PN-IPAM-002", ELSEWHERE),
+    ("PN-IPAM-003", ELSEWHERE),
+    ("PN-IPAM-004", ELSEWHERE),
+    ("PN-IPAM-005", ELSEWHERE),
+    ("PN-IPAM-006", ELSEWHERE),
+    ("PN-IPAM-007", ELSEWHERE),
+    ("PN-IPAM-008", ELSEWHERE),
+    ("PN-IPAM-009", ELSEWHERE),
+    ("PN-IPAM-013", ELSEWHERE),
+];
+const ELSEWHERE: &str = "addresses come from no store on the node";
 
 /// What can be wrong where pods are connected likewise.
-fn like(kind: Kind, except: Except<'_>) -> Vec<Case> {
+fn like(kind: Kind, except: &[Except<'_>]) -> Vec<Case> {
+    let except = except.concat();
     let tried = all().filter(|case| case.on.contains(&kind));
     let (left_out, cases): (Vec<Case>, Vec<Case>) =
         tried.copied().partition(|case| except.iter().any(|(code, _)| *code == case.code));
-    for (code, why) in except {
+    for (code, why) in &except {
         assert!(left_out.iter().any(|case| case.code == *code), "{code} would not be tried anyway: {why}");
     }
     cases
@@ -57,7 +76,7 @@ fn try_all(node: &Node, cases: &[Case]) {
 #[test]
 fn flannel() {
     let Some(node) = has_iptables().then(|| Node::new(Kind::Flannel)).flatten() else { return };
-    let mut cases = like(Kind::Bridge, &[("PN-FW-003", SHARED_TABLES), ("PN-FW-005", SHARED_TABLES)]);
+    let mut cases = like(Kind::Bridge, &[SHARED_TABLES]);
     beside(&mut cases, "PN-LINK-008", &["PN-LINK-009"]);
     cases.push(here(
         "PN-FW-003",
@@ -70,25 +89,8 @@ fn flannel() {
 #[test]
 fn calico() {
     let Some(node) = has_iptables().then(|| Node::new(Kind::Calico)).flatten() else { return };
-    let mut cases = like(
-        Kind::Routed,
-        &[
-            ("PN-FW-003", SHARED_TABLES),
-            ("PN-FW-005", SHARED_TABLES),
-            ("PN-IPAM-001", NO_STORE),
-            ("PN-IPAM-002", NO_STORE),
-            ("PN-IPAM-003", NO_STORE),
-            ("PN-IPAM-004", NO_STORE),
-            ("PN-IPAM-005", NO_STORE),
-            ("PN-IPAM-006", NO_STORE),
-            ("PN-IPAM-007", NO_STORE),
-            ("PN-IPAM-008", NO_STORE),
-            ("PN-IPAM-009", NO_STORE),
-            ("PN-IPAM-013", NO_STORE),
-            ("PN-ROUTE-022", NO_RANGE),
-            ("PN-ROUTE-025", NO_RANGE),
-        ],
-    );
+    let mut cases =
+        like(Kind::Routed, &[SHARED_TABLES, NO_STORE, &[("PN-ROUTE-022", NO_RANGE), ("PN-ROUTE-025", NO_RANGE)]]);
     beside(&mut cases, "PN-LINK-008", &["PN-LINK-009"]);
     cases.push(here(
         "PN-FW-003",
@@ -100,18 +102,6 @@ fn calico() {
 
 /// IPv4 only; routes and rules of its own; pods that a program delivers to, and answers the gateway's ARP for.
 const CILIUM: Except<'static> = &[
-    ("PN-FW-003", SHARED_TABLES),
-    ("PN-FW-005", SHARED_TABLES),
-    ("PN-IPAM-001", NO_STORE),
-    ("PN-IPAM-002", NO_STORE),
-    ("PN-IPAM-003", NO_STORE),
-    ("PN-IPAM-004", NO_STORE),
-    ("PN-IPAM-005", NO_STORE),
-    ("PN-IPAM-006", NO_STORE),
-    ("PN-IPAM-007", NO_STORE),
-    ("PN-IPAM-008", NO_STORE),
-    ("PN-IPAM-009", NO_STORE),
-    ("PN-IPAM-013", NO_STORE),
     ("PN-ROUTE-022", "a route for the range is there already"),
     ("PN-ROUTE-024", BY_PROGRAM),
     ("PN-LINK-010", NO_IPV6),
@@ -145,14 +135,7 @@ fn ciliums(cases: &mut Vec<Case>) {
 #[test]
 fn docker() {
     let Some(dockerd) = Dockerd::new() else { return };
-    let mut cases = like(
-        Kind::Bridge,
-        &[
-            ("PN-FW-003", SHARED_TABLES),
-            ("PN-FW-005", SHARED_TABLES),
-            ("PN-NS-002", "no mount is at the name that the case knows"),
-        ],
-    );
+    let mut cases = like(Kind::Bridge, &[SHARED_TABLES, &[("PN-NS-002", NO_MOUNT)]]);
     // There is no CNI, and what a container's resolver is told is the container's own.
     cases.retain(|case| !["PN-CNI", "PN-IPAM", "PN-DNS"].iter().any(|family| case.code.starts_with(family)));
     cases.extend([
@@ -179,11 +162,11 @@ fn containerd() {
     let Some(containerd) = Containerd::with_pods() else { return };
     let mut cases = like(
         Kind::Ptp,
-        &[
+        &[&[
             ("PN-CNI-004", "this plugin notes no MTU"),
             ("PN-LINK-019", "another pair is not the one on record"),
-            ("PN-NS-002", "no mount is at the name that the case knows"),
-        ],
+            ("PN-NS-002", NO_MOUNT),
+        ]],
     );
     // What a container's resolver is told is the container's own.
     cases.retain(|case| !case.code.starts_with("PN-DNS"));
@@ -204,7 +187,7 @@ fn cilium() {
     let Some(cilium) = has_iptables().then(Cilium::new).flatten() else { return };
     cilium.node.run("cilium_node");
     let by_program = [("PN-ROUTE-006", BY_PROGRAM), ("PN-ROUTE-007", BY_PROGRAM), ("PN-ROUTE-009", BY_PROGRAM)];
-    let mut cases = like(Kind::Routed, &[CILIUM, &by_program].concat());
+    let mut cases = like(Kind::Routed, &[SHARED_TABLES, NO_STORE, CILIUM, &by_program]);
     ciliums(&mut cases);
     // The way back is by cilium_host.
     cases.push(here(
@@ -239,7 +222,7 @@ const DB_IFINDEX: u32 = 56;
 fn cilium_with_endpoint_routes() {
     let Some(cilium) = has_iptables().then(Cilium::with_endpoint_routes).flatten() else { return };
     cilium.node.run("cilium_node");
-    let mut cases = like(Kind::Routed, CILIUM);
+    let mut cases = like(Kind::Routed, &[SHARED_TABLES, NO_STORE, CILIUM]);
     ciliums(&mut cases);
     try_all(&cilium.node, &cases);
 }

@@ -1,7 +1,7 @@
 //! What all pods of a node share: its limits, and the networks that they are in beside others.
 
 use crate::case::{Case, cases};
-use crate::node::Kind::{Bridge, Host, Macvlan, Nested, Ptp, Routed};
+use crate::node::Kind::{self, Bridge, Ptp, Routed};
 
 cases! {
     pn_route_025: Case {
@@ -22,12 +22,11 @@ cases! {
     },
     pn_sys_015: Case {
         code: "PN-SYS-015",
-        on: &[Ptp, Bridge, Routed, Macvlan, Nested, Host],
-        broken: "echo 6 >/run/watches; mount --bind /run/watches /proc/sys/fs/inotify/max_user_watches
-            for n in 1 2 3 4 5 6; do touch /run/watched$n; done
-            tail -f /run/watched* </dev/null >/dev/null 2>&1 & echo $! >/run/tail
-            until [ $(cat /proc/$(cat /run/tail)/fdinfo/* 2>/dev/null | grep -c ^inotify) = 6 ]; do sleep 0.02; done",
-        mended: "umount /proc/sys/fs/inotify/max_user_watches; kill $(cat /run/tail); rm /run/watch*",
+        on: Kind::EVERY,
+        broken: "claim /proc/sys/fs/inotify/max_user_watches 6
+            for n in 1 2 3 4 5 6; do touch /run/followed$n; done; follow /run/followed[1-6]
+            until [ $(cat /proc/$(cat /run/followers)/fdinfo/* 2>/dev/null | grep -c ^inotify) = 6 ]; do sleep 0.02; done",
+        mended: "unclaim /proc/sys/fs/inotify/max_user_watches; unfollow",
         beside: &[],
     },
 }

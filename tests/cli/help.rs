@@ -2,22 +2,8 @@
 
 use clap::Command;
 
+use super::commands::commands;
 use super::podnet;
-
-/// Every command with its path, podnet itself first.
-fn commands() -> Vec<(Vec<String>, Command)> {
-    fn add(path: &[String], command: &Command, all: &mut Vec<(Vec<String>, Command)>) {
-        all.push((path.to_vec(), command.clone()));
-        for subcommand in command.get_subcommands().filter(|command| command.get_name() != "help") {
-            add(&[path, &[subcommand.get_name().to_owned()]].concat(), subcommand, all);
-        }
-    }
-    let mut command = podnet::cli::command();
-    command.build();
-    let mut all = Vec::new();
-    add(&[], &command, &mut all);
-    all
-}
 
 fn after(command: &Command) -> String {
     command.get_after_help().map(ToString::to_string).unwrap_or_default()

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use clap::{Arg, Command as Clap};
+use clap::{Arg, Command};
 
+use super::commands::commands;
 use crate::support::podnet::Podnet;
 use crate::support::scratch::Scratch;
 
@@ -28,7 +29,7 @@ const IN_STORE: &str = "ipam";
 /// A command that does something itself.
 pub struct Ordinary {
     pub path: Vec<String>,
-    pub command: Clap,
+    pub command: Command,
     /// Behind its path.
     pub args: Vec<String>,
 }
@@ -52,23 +53,17 @@ impl Ordinary {
 
 /// Every one that is there.
 pub fn every() -> Vec<Ordinary> {
-    fn add(path: &[String], command: &Clap, all: &mut Vec<Ordinary>) {
-        let below: Vec<&Clap> = command.get_subcommands().filter(|command| command.get_name() != "help").collect();
-        if !path.is_empty() && (below.is_empty() || !command.is_subcommand_required_set()) {
-            let more = MORE.iter().find(|(name, _)| *name == path.join(" ")).map_or("", |(_, more)| more);
-            let needed = command.get_positionals().filter(|arg| arg.is_required_set() || is_target(arg));
-            let args = more.split_whitespace().map(str::to_owned).chain(needed.flat_map(value)).collect();
-            all.push(Ordinary { path: path.to_vec(), command: command.clone(), args });
-        }
-        for subcommand in below {
-            add(&[path, &[subcommand.get_name().to_owned()]].concat(), subcommand, all);
-        }
-    }
-    let mut command = podnet::cli::command();
-    command.build();
-    let mut all = Vec::new();
-    add(&[], &command, &mut all);
-    all
+    let acts = |path: &[String], command: &Command| {
+        !path.is_empty() && (!command.has_subcommands() || !command.is_subcommand_required_set())
+    };
+    commands().into_iter().filter(|(path, command)| acts(path, command)).map(ordinary).collect()
+}
+
+fn ordinary((path, command): (Vec<String>, Command)) -> Ordinary {
+    let more = MORE.iter().find(|(name, _)| *name == path.join(" ")).map_or("", |(_, more)| more);
+    let needed = command.get_positionals().filter(|arg| arg.is_required_set() || is_target(arg));
+    let args = more.split_whitespace().map(str::to_owned).chain(needed.flat_map(value)).collect();
+    Ordinary { path, command, args }
 }
 
 /// The lines of all.

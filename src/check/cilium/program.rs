@@ -191,16 +191,7 @@ fn is_to_container(program: &Attachment) -> bool {
 
 fn told(program: &Attachment) -> String {
     let name = program.name.as_deref().unwrap_or("without a name");
-    let hook = match program.hook {
-        Hook::Xdp => "xdp",
-        Hook::TcIngress => "tc ingress",
-        Hook::TcEgress => "tc egress",
-        Hook::TcxIngress => "tcx ingress",
-        Hook::TcxEgress => "tcx egress",
-        Hook::NetkitPrimary => "netkit primary",
-        Hook::NetkitPeer => "netkit peer",
-    };
-    format!("{name} id {} at {hook}", program.id)
+    format!("{name} id {} at {}", program.id, program.hook)
 }
 
 fn listed(programs: &[Attachment]) -> String {

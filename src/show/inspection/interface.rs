@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::routing::route_row;
 use crate::model::address::Address;
-use crate::model::bpf::{Attachment, Hook};
+use crate::model::bpf::Attachment;
 use crate::model::link::{OperationalState, Statistics};
 use crate::model::peer::{Peer, Verdict};
 use crate::show::page::{flow, heading};
@@ -132,7 +132,7 @@ fn programs(page: &Page, out: &mut dyn Write, indent: usize, programs: &[Attachm
             out,
             indent,
             &[
-                hook(program.hook).to_owned(),
+                program.hook.to_string(),
                 program.name.clone().unwrap_or_default(),
                 format!("id {}", program.id),
                 program.tag.as_ref().map(|tag| format!("tag {tag}")).unwrap_or_default(),
@@ -140,16 +140,4 @@ fn programs(page: &Page, out: &mut dyn Write, indent: usize, programs: &[Attachm
         )?;
     }
     Ok(())
-}
-
-fn hook(hook: Hook) -> &'static str {
-    match hook {
-        Hook::Xdp => "xdp",
-        Hook::TcIngress => "tc ingress",
-        Hook::TcEgress => "tc egress",
-        Hook::TcxIngress => "tcx ingress",
-        Hook::TcxEgress => "tcx egress",
-        Hook::NetkitPrimary => "netkit primary",
-        Hook::NetkitPeer => "netkit peer",
-    }
 }
