@@ -49,7 +49,8 @@ Files: /var/lib/podnet/networks/POOL/ADDRESS, in the layout of host-local";
 /// The pool «default», 10.42.0.0/24 and fd42::/64, exists from the start; `pool add default CIDR…`
 /// puts other subnets in its place.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+// What changes podnet's own store, or looks only there, is about this node.
+#[command(after_help = EXAMPLES, mut_arg("from", |from| from.global(false)))]
 pub struct Ipam {
     /// Where the addresses are kept
     #[arg(long, global = true, value_name = "DIR", env = "PODNET_ROOT", hide_env_values = true, default_value = DEFAULT_ROOT)]
@@ -75,6 +76,8 @@ enum Command {
         /// Another store in host-local's layout: a directory of networks
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
+        #[command(flatten)]
+        from: From,
     },
     /// What is known of an address
     Show {
@@ -141,9 +144,20 @@ struct Release {
     apply: bool,
 }
 
+impl Command {
+    /// Of what can be told of a node that is elsewhere.
+    fn from(&self) -> Option<&From> {
+        match self {
+            Command::List { from, .. } | Command::Check(super::ipam_check::Check { from, .. }) => Some(from),
+            Command::Pool { .. } | Command::Show { .. } | Command::Release(_) => None,
+        }
+    }
+}
+
 impl Ipam {
     pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
-        if let Some(snapshot) = self.from.read()? {
+        let behind = self.command.as_ref().and_then(Command::from).map(From::read).transpose()?.flatten();
+        if let Some(snapshot) = behind.map_or_else(|| self.from.read(), |snapshot| Ok(Some(snapshot)))? {
             return self.replay(common, snapshot);
         }
         let store = Store::open(&self.root);
@@ -157,8 +171,8 @@ impl Ipam {
                 common.print(&view::pools(vec![usage(&store, &pool)?]))
             }
             Some(Command::Pool { command: PoolCommand::Rm { name } }) => Ok(store.remove_pool(name)?),
-            Some(Command::List { pool, dir: Some(dir) }) => common.print(&list(dir, pool.as_deref())?),
-            Some(Command::List { pool, dir: None }) => {
+            Some(Command::List { pool, dir: Some(dir), .. }) => common.print(&list(dir, pool.as_deref())?),
+            Some(Command::List { pool, dir: None, .. }) => {
                 common.print(&node_ipam::addresses(&self.node(common)?, pool.as_deref()))
             }
             Some(Command::Show { address }) => {
@@ -187,7 +201,9 @@ impl Ipam {
 impl Ipam {
     /// What can be told of a node that is elsewhere.
     fn replay(&self, common: &Common, snapshot: Snapshot) -> Result<u8, Error> {
-        if let Some(Command::Check(check)) = &self.command {
+        if let Some(Command::Check(check)) = &self.command
+            && check.report.is_none()
+        {
             return check.of_node(common, &snapshot.node, &snapshot.busy.into_iter().collect());
         }
         let mode = snapshot.node.agent.as_ref().and_then(|agent| agent.mode.ipam.as_deref());
@@ -199,10 +215,12 @@ impl Ipam {
                 let own = own.map_err(|source| Error::SnapshotPools { source })?;
                 common.print(&node_ipam::pools(&node, own))
             }
-            Some(Command::List { pool, dir: None }) => common.print(&node_ipam::addresses(&node, pool.as_deref())),
+            Some(Command::List { pool, dir: None, .. }) => common.print(&node_ipam::addresses(&node, pool.as_deref())),
             Some(_) => Err(Error::Usage {
-                message: "--from goes with podnet ipam, ipam list and ipam check: the rest is about this node"
-                    .to_owned(),
+                message:
+                    "--from goes with podnet ipam, ipam list and ipam check, without --dir and --report: the rest \
+                          is about this node"
+                        .to_owned(),
             }),
         }?;
         Ok(0)

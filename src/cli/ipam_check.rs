@@ -8,6 +8,7 @@ use clap::Args;
 use jiff::SignedDuration;
 
 use super::check::judged_ipam;
+use super::from::From;
 use super::{Common, Error, block_on, new_file, node};
 use crate::check::{Facts, Severity};
 use crate::collect::options::Options;
@@ -31,8 +32,10 @@ pub(super) const GRACE: SignedDuration = SignedDuration::from_secs(100);
 )]
 pub struct Check {
     /// Write what was found to a new file, for `podnet ipam release --from-report`
-    #[arg(long, value_name = "FILE", value_parser = new_file::name, conflicts_with = "from")]
-    report: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", value_parser = new_file::name)]
+    pub(super) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) from: From,
 }
 
 impl Check {

@@ -59,6 +59,17 @@ fn every_command_has_an_example_and_every_example_is_a_command() {
 }
 
 #[test]
+fn who_takes_a_snapshot_says_so_and_who_refuses_one_does_not() {
+    let names_it = |path: &[&str]| podnet().run(&[path, &["--help"]].concat()).stdout.contains(" --from <FILE>");
+    for path in [&["ipam"][..], &["ipam", "list"], &["ipam", "check"], &["endpoint", "get"]] {
+        assert!(names_it(path), "{path:?}");
+    }
+    for path in [&["ipam", "pool"][..], &["ipam", "pool", "list"], &["ipam", "show"], &["ipam", "release"]] {
+        assert!(!names_it(path), "{path:?}");
+    }
+}
+
+#[test]
 fn every_command_stands_in_one_group_of_the_help() {
     let help = podnet().run(&["--help"]).stdout;
     for (path, command) in commands().iter().filter(|(path, command)| path.len() == 1 && !command.is_hide_set()) {
