@@ -65,9 +65,11 @@ impl Delete {
         let mut first = None;
         for wish in self.wishes(common, &engine, of_agent)? {
             let (container_id, ifname) = (wish.owner.container_id().to_owned(), wish.owner.ifname().to_owned());
-            let Deleted { outcomes, error } = engine.delete(wish, &mut face)?;
+            let Deleted { outcomes, netns, error } = engine.delete(wish, &mut face)?;
+            let netns = netns.map(|path| path.display().to_string());
             let steps = outcomes.iter().filter(|outcome| !outcome.changes.is_empty() || outcome.error.is_some());
-            interfaces.push(view::DeletedInterface { container_id, ifname, steps: steps.map(view::report).collect() });
+            let steps = steps.map(view::report).collect();
+            interfaces.push(view::DeletedInterface { container_id, ifname, netns, steps });
             if let Some(error) = error {
                 first.get_or_insert(error);
             }

@@ -1,6 +1,6 @@
 //! Runs steps, keeps the journal, and undoes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::error::Error;
@@ -108,6 +108,8 @@ fn said(step: Option<&str>, source: &Error, outcomes: &[Outcome]) -> String {
 #[derive(Debug, Default)]
 pub struct Deleted {
     pub outcomes: Vec<Outcome>,
+    /// The netns that it was in, where that stands still: podnet did not make it.
+    pub netns: Option<PathBuf>,
     /// What could not be undone, and the first reason.
     pub error: Option<Error>,
 }
@@ -173,11 +175,12 @@ impl Engine {
         };
         let mut run = Run::resumed(journal, state, self.journals.run());
         let error = if run.undo_asked(watch) { run.undo_all(watch) } else { Some(Error::Interrupted) };
-        let Run { journal, begun, outcomes, .. } = run;
+        let Run { journal, begun, outcomes, work, .. } = run;
         if begun.is_empty() {
             journal.remove()?;
         }
-        Ok(Deleted { outcomes, error })
+        let netns = Some(work.record.netns_path()).filter(|path| error.is_none() && path.exists());
+        Ok(Deleted { outcomes, netns, error })
     }
 
     /// Finishes the undo that the journal of a killed run, or of what has gone, leaves to do; gives what changed.

@@ -92,7 +92,8 @@ pub enum Error {
     #[error("cannot keep the journal {path}")]
     Journal { path: PathBuf, source: io::Error },
     #[error(
-        "container {container} has an interface {ifname} of podnet already{} (podnet delete, or DEL, comes first)",
+        "container {container} has an interface {ifname} of podnet already{} (podnet delete {container} --ifname {ifname}, \
+         or DEL, comes first)",
         list(addresses)
     )]
     Exists { container: String, ifname: String, addresses: Vec<IpAddr> },

@@ -1,5 +1,6 @@
 //! `podnet create` and `podnet delete` for a person: line by line while they run, and whole afterwards.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::page::{columns, prose, title};
@@ -97,11 +98,17 @@ impl Deletion {
         let steps = || self.interfaces.iter().flat_map(|interface| &interface.steps);
         let removed = steps().map(|step| step.changes.len()).sum::<usize>();
         let left = steps().filter(|step| step.status == StepStatus::Left).count();
+        let kept: BTreeSet<&String> = self.interfaces.iter().filter_map(|interface| interface.netns.as_ref()).collect();
+        let name = harmless(&self.name);
         match (left, removed) {
-            (0, 0) => writeln!(out, "nothing of {} is left", harmless(&self.name)),
-            (0, _) => writeln!(out, "{} {}", page.good("gone"), harmless(&self.name)),
+            (0, 0) if kept.is_empty() => writeln!(out, "nothing of {name} is left"),
+            (0, 0) => writeln!(out, "nothing of podnet's is in {name}"),
+            (0, _) => writeln!(out, "{} {name}", page.good("gone")),
             _ => writeln!(out, "{} {left} steps could not be undone: podnet gc --apply tries again", page.bad("!")),
-        }
+        }?;
+        kept.into_iter().try_for_each(|path| {
+            sentence(page, out, 0, &format!("podnet did not make the netns {path}, and left it alone"))
+        })
     }
 }
 

@@ -92,6 +92,9 @@ pub struct Deletion {
 pub struct DeletedInterface {
     pub container_id: String,
     pub ifname: String,
+    /// The netns that it was in and that was left alone, as podnet did not make it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netns: Option<String>,
     pub steps: Vec<StepReport>,
 }
 

@@ -171,6 +171,33 @@ fn what_is_gone_already_is_no_error_to_delete() {
 }
 
 #[test]
+fn a_netns_that_podnet_did_not_make_is_left_alone_and_told_of() {
+    if !root_and(&TOOLS) {
+        return;
+    }
+    let (host, there) = (Host::new(), Namespace::new());
+    let (name, path) = (&there.name, format!("/run/netns/{}", there.name));
+    let told = format!("podnet did not make the netns {path}, and left it alone");
+    let delete = || text(&host.podnet(&["delete", name, "--yes"]).stdout);
+    let said = delete();
+    assert!(said.contains(&format!("nothing of podnet's is in {name}\n{told}")), "{said}");
+    host.json(&["create", name]);
+    let again = host.podnet(&["create", name, "--yes"]);
+    let next = format!("podnet delete {name} --ifname eth0");
+    assert!(!again.status.success() && text(&again.stderr).contains(&next), "{}", text(&again.stderr));
+    let said = delete();
+    assert!(said.contains(&format!("gone {name}\n{told}")), "{said}");
+    assert_eq!(host.json(&["delete", name])["interfaces"][0]["netns"], path);
+    assert!(std::path::Path::new(&path).exists());
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+    let own = host.name("a");
+    host.json(&["create", &own]);
+    assert!(host.json(&["delete", &own])["interfaces"][0].get("netns").is_none(), "podnet made that one");
+    let said = text(&host.podnet(&["delete", &own, "--yes"]).stdout);
+    assert!(said.ends_with(&format!("nothing of {own} is left\n")), "{said}");
+}
+
+#[test]
 fn a_plan_changes_nothing() {
     if !root_and(&TOOLS) {
         return;
