@@ -17,10 +17,11 @@ use crate::cni::netconf::Plugin;
 use crate::cni::{AddResult, Verb};
 use crate::collect::options::Depth;
 use crate::collect::survey::survey;
+use crate::flow::Place;
 use crate::flow::guest::Guest;
 use crate::model::source::Status;
 use crate::show;
-use crate::view::chain::{self as view, ChainRun};
+use crate::view::chain::{self as view, ChainPlan, ChainRun};
 
 /// Whom, and how it is shown.
 pub struct Scene<'a> {
@@ -96,18 +97,41 @@ impl Scene<'_> {
         }
     }
 
+    /// What [`Scene::add`] would do; no plugin is called.
+    pub fn plan(&self, told: &Told, found: &Found, conf: &str) -> Result<u8, Error> {
+        let guest = self.guest()?;
+        self.refuse_attached(found, &guest, conf)?;
+        let attachment = told.attachment(&guest)?;
+        let mut missing = None;
+        let planned = |plugin: &Plugin| {
+            let program = found.runtime.program(plugin);
+            let config = found.network.request(plugin, None, &attachment.capabilities);
+            let planned = view::planned(&plugin.kind, program.as_deref(), config);
+            missing = missing.take().or(program.err());
+            planned
+        };
+        let plugins = found.network.plugins.iter().map(planned).collect();
+        let new_netns = matches!(guest.place, Place::Named(_));
+        let plan = Some(ChainPlan { new_netns, plugins });
+        self.common.print(&ChainRun { plan, ..self.document(Verb::Add, found, &guest) })?;
+        missing.map_or(Ok(0), |error| Err(Error::Chain { error: Box::new(error.into()) }))
+    }
+
     /// An ADD where one was already would fail, and its DEL take down what stood.
     fn refuse_attached(&self, found: &Found, guest: &Guest, conf: &str) -> Result<(), Error> {
         let (network, ifname) = (&found.network.name, guest.owner.ifname());
+        let named = if ifname == "eth0" { String::new() } else { format!(" --ifname {ifname}") };
+        let mut delete = format!("podnet delete {} --conf {conf}{named}", self.name);
         let what = if found.runtime.cache.get(network, &guest.owner)?.is_some() {
             format!("libcni's cache has {ifname} of the network {network}")
+        } else if self.state.engine().journals().peek(&guest.owner)?.is_some() {
+            delete = format!("podnet delete {} --ifname {ifname}", self.name);
+            format!("podnet made its {ifname}")
         } else if guest.has_interface()? {
             format!("{} has an interface {ifname} already", guest.place.path().display())
         } else {
             return Ok(());
         };
-        let named = if ifname == "eth0" { String::new() } else { format!(" --ifname {ifname}") };
-        let delete = format!("podnet delete {} --conf {conf}{named}", self.name);
         Err(Error::Attached { name: self.name.to_owned(), what, delete })
     }
 

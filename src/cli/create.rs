@@ -90,20 +90,23 @@ impl Create {
         self.refuse_for_a_chain()?;
         let manner = manner(common, self.interactive, self.yes);
         let scene = Scene { common, state: &self.state, name: &self.name, ifname: &self.ifname, manner };
+        if self.dry_run {
+            return scene.plan(&self.conf.told, &found, conf);
+        }
         scene.add(&self.conf.told, &found, conf)
     }
 
     /// What podnet's own steps and those through the agent know.
     fn refuse_for_a_chain(&self) -> Result<(), Error> {
+        const CHOOSES: &str = "its own configuration chooses";
         let given = [
-            ("--pool", self.pool.is_some()),
-            ("--mac", self.mac.is_some()),
-            ("--dry-run", self.dry_run),
-            ("--fail-at", self.fail_at.is_some()),
+            ("--pool", self.pool.is_some(), CHOOSES),
+            ("--mac", self.mac.is_some(), CHOOSES),
+            ("--fail-at", self.fail_at.is_some(), "its plugins have none of podnet's steps"),
         ];
-        match given.into_iter().find(|(_, given)| *given) {
-            Some((flag, _)) => {
-                let message = format!("{flag} is not for a network of other plugins: podnet only runs them");
+        match given.into_iter().find(|(_, given, _)| *given) {
+            Some((flag, _, why)) => {
+                let message = format!("{flag} is not for a network of other plugins: {why}");
                 Err(Error::Usage { message })
             }
             None => Ok(()),

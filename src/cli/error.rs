@@ -292,7 +292,7 @@ impl Error {
                 Some("move that file away, or choose another directory with --conf-dir".to_owned())
             }
             Error::Install(_) if self.status() == PERMISSION => Some("run as root".to_owned()),
-            Error::Attached { delete, .. } => Some(format!("{delete} takes down what that network made of it")),
+            Error::Attached { delete, .. } => Some(format!("{delete} takes that down")),
             Error::UnknownRule { .. } => Some("podnet check --list shows all codes".to_owned()),
             Error::ReportExists { .. } => Some("write it to another file: two reports say more than one".to_owned()),
             Error::NoReport { .. } | Error::ForeignReport { .. } => {

@@ -2,15 +2,20 @@
 
 use std::io::{self, Write};
 
+use serde_json::Value;
+
 use super::page::{sentence, title};
 use super::{Page, Show, harmless};
-use crate::view::chain::{ChainNetwork, ChainRun, PluginTurn};
+use crate::view::chain::{ChainNetwork, ChainPlan, ChainRun, PluginTurn};
 
 const INDENT: usize = 12;
 
 impl Show for ChainRun {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
         heading(page, out, &self.verb, &self.network)?;
+        if let Some(plan) = &self.plan {
+            return self.planned(page, out, plan);
+        }
         self.turns.iter().try_for_each(|each| turn(page, out, each))?;
         self.closing(page, out)
     }
@@ -21,6 +26,22 @@ impl Show for ChainRun {
 }
 
 impl ChainRun {
+    /// The turns to come; what each is told, where there is room for that.
+    fn planned(&self, page: &Page, out: &mut dyn Write, plan: &ChainPlan) -> io::Result<()> {
+        let netns = self.netns.as_deref().unwrap_or_default();
+        sentence(page, out, 2, &format!("in {} {netns}", if plan.new_netns { "a new netns" } else { "the netns" }))?;
+        for (nth, planned) in plan.plugins.iter().enumerate() {
+            let place = format!("{}/{}", nth + 1, plan.plugins.len());
+            let program = planned.program.as_ref().or(planned.error.as_ref()).cloned().unwrap_or_default();
+            let mark = if planned.error.is_none() { String::new() } else { format!("{} ", page.bad("✖")) };
+            sentence(page, out, 1, &format!("{place}  {mark}{:<15} {program}", planned.plugin))?;
+            if page.wide {
+                sentence(page, out, INDENT, &Value::from(planned.config.clone()).to_string())?;
+            }
+        }
+        writeln!(out, "nothing was changed, and no plugin was called")
+    }
+
     /// What is told after the turns.
     pub fn closing(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
         if let Some(attachments) = &self.attachments {

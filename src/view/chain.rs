@@ -1,13 +1,16 @@
 //! A network of CNI plugins, driven by podnet in the place of a runtime: each plugin's turn, its time and its result.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::API_VERSION;
 use crate::cni::AddResult;
 use crate::cni::alive::Standing;
 use crate::cni::chain::{Skipped, Turn};
+use crate::cni::exec;
 use crate::cni::netconf::{GcAttachment, Network};
 use crate::collect::kernel::problem::chain;
 
@@ -25,6 +28,9 @@ pub struct ChainRun {
     pub ifname: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub netns: Option<String>,
+    /// Of a dry run: what would be called. Nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<ChainPlan>,
     pub turns: Vec<PluginTurn>,
     /// What the last plugin's ADD gave back, in the network's version.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +54,29 @@ pub struct ChainNetwork {
     /// Why this one, and what was passed over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
+}
+
+/// The turns to come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChainPlan {
+    /// Whether podnet makes the netns before.
+    pub new_netns: bool,
+    /// In the order of their turns.
+    pub plugins: Vec<PlannedPlugin>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedPlugin {
+    pub plugin: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// What it is told, but for the result of the plugin before it.
+    pub config: Map<String, Value>,
+    /// Why there is no program for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -99,11 +128,22 @@ impl ChainRun {
             container_id: None,
             ifname: None,
             netns: None,
+            plan: None,
             turns: Vec::new(),
             result: None,
             attachments: None,
             skipped: None,
         }
+    }
+}
+
+/// A plugin's turn of ADD that is to come.
+pub fn planned(kind: &str, program: Result<&Path, &exec::Error>, config: Map<String, Value>) -> PlannedPlugin {
+    PlannedPlugin {
+        plugin: kind.to_owned(),
+        program: program.ok().map(|path| path.display().to_string()),
+        config,
+        error: program.err().map(|error| chain(error)),
     }
 }
 

@@ -375,8 +375,8 @@ fn a_configuration_of_ciliums_plugin_is_enough_and_a_chain_is_refused() {
     node.refused(&["create", &name, "--conf", &chained, "--yes"], "Cilium only joins it");
     let foreign = conf("foreign", r#"{"type": "bridge"}"#);
     node.refused(
-        &["create", &name, "--conf", &foreign, "--dry-run"],
-        "--dry-run is not for a network of other plugins",
+        &["create", &name, "--conf", &foreign, "--fail-at", "veth"],
+        "--fail-at is not for a network of other plugins",
     );
     assert_eq!(node.agent.asked().len(), before, "nothing was begun");
 }

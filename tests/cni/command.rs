@@ -90,6 +90,47 @@ fn podnets_own_plugin_needs_no_installation_and_a_failure_is_undone() {
     nothing_left(&host);
 }
 
+#[test]
+fn a_plan_calls_no_plugin() {
+    let (Some(host), Some(plugins)) = (host(), Plugins::noting(&["a", "b"])) else { return };
+    let (name, path) = (host.name("pod"), plugins.scratch.text("bin"));
+    let kinds = json!([{"type": "b", "capabilities": {"mac": true}}, {"type": "a", "own": 7}]);
+    let conf = conflist(&host, "1.0.0", kinds);
+    let plan = ["create", &name, "--conf", &conf, "--cap-args", r#"{"mac": "02:00:00:00:00:01"}"#, "--dry-run"];
+    let planned = run(&host, &path, &[&plan[..], &["-o", "json"]].concat());
+    assert!(planned.status.success(), "{planned:?}");
+    let planned = document(&planned);
+    assert_eq!((&planned["network"]["source"], &planned["turns"]), (&json!(conf), &json!([])));
+    let told = json!({"newNetns": true, "plugins": [
+        {"plugin": "b", "program": format!("{path}/b"), "config": {
+            "cniVersion": "1.0.0", "name": "testnet", "type": "b", "runtimeConfig": {"mac": "02:00:00:00:00:01"}}},
+        {"plugin": "a", "program": format!("{path}/a"), "config": {
+            "cniVersion": "1.0.0", "name": "testnet", "type": "a", "own": 7}},
+    ]});
+    assert_eq!(planned["plan"], told);
+    let shown = text(&run(&host, &path, &plan).stdout);
+    assert!(
+        shown.contains(&format!("a new netns /run/netns/{name}")) && shown.contains("no plugin was called"),
+        "{shown}"
+    );
+    fs::remove_file(plugins.program("a")).unwrap();
+    let missing = run(&host, &path, &plan);
+    assert!(!missing.status.success() && text(&missing.stdout).contains("2/2  ✖ a"), "{missing:?}");
+    plugins.write_noting(&["a"]);
+    assert_eq!(plugins.calls(), Vec::<String>::new());
+    nothing_left(&host);
+    // As the ADD itself would be.
+    assert!(run(&host, &path, &["create", &name, "--conf", &conf, "--yes"]).status.success());
+    is_refused(&host, &plugins, &plan, "is attached", &format!("podnet delete {name} --conf {conf}"));
+    assert!(run(&host, &path, &["delete", &name, "--conf", &conf]).status.success());
+    let made = host.podnet(&["create", &name, "--yes"]);
+    assert!(made.status.success(), "{made:?}");
+    let hint = format!("podnet delete {name} --ifname eth0 takes that down");
+    is_refused(&host, &plugins, &plan, "podnet made its eth0", &hint);
+    assert!(host.podnet(&["delete", &name, "--yes"]).status.success());
+    nothing_left(&host);
+}
+
 /// The same again is refused before any plugin is called.
 fn is_refused(host: &Host, plugins: &Plugins, create: &[&str], words: &str, hint: &str) {
     plugins.clear();

@@ -113,6 +113,15 @@ impl Attachment {
 }
 
 impl Runtime {
+    /// The program that is called for a plugin.
+    pub fn program(&self, plugin: &Plugin) -> Result<PathBuf, exec::Error> {
+        match exec::find(&plugin.kind, &self.path) {
+            // podnet need not be installed for its own plugin to run.
+            Err(error) if plugin.kind == install::NAME => std::env::current_exe().map_err(|_| error),
+            found => found,
+        }
+    }
+
     fn call(
         &self,
         plugin: &Plugin,
@@ -123,11 +132,7 @@ impl Runtime {
         // It cannot hold an empty or odd path: those were given one by one.
         variables.push((invocation::PATH, std::env::join_paths(&self.path).unwrap_or_default()));
         let stdin = Value::Object(request).to_string().into_bytes();
-        let program = match exec::find(&plugin.kind, &self.path) {
-            // podnet need not be installed for its own plugin to run.
-            Err(error) if plugin.kind == install::NAME => std::env::current_exe().map_err(|_| error)?,
-            found => found?,
-        };
+        let program = self.program(plugin)?;
         Ok(Call { program, verb, variables, stdin, deadline: self.deadline })
     }
 }
