@@ -27,7 +27,16 @@ pub fn check(
     before: Option<&CheckReport>,
 ) -> CheckReport {
     let pods = pods(facts);
-    let mut run = Running { facts, pods: &pods, wanted, choice, findings: Vec::new(), skipped: Vec::new(), held: 0 };
+    let mut run = Running {
+        facts,
+        pods: &pods,
+        wanted,
+        choice,
+        findings: Vec::new(),
+        skipped: Vec::new(),
+        held: 0,
+        without_pod: 0,
+    };
     let judged = run.judged();
     for rule in RULES.iter().filter(|rule| choice.wants(rule)) {
         run.one(rule, &judged);
@@ -54,6 +63,7 @@ struct Running<'r, 'a> {
     findings: Vec<Finding>,
     skipped: Vec<Skipped>,
     held: usize,
+    without_pod: usize,
 }
 
 impl<'r> Running<'r, '_> {
@@ -62,10 +72,14 @@ impl<'r> Running<'r, '_> {
         let now = self.facts.node.collected_at;
         let pods = self.pods;
         for pod in pods.iter().filter(|pod| is_wanted(self.wanted, pod)) {
-            let unread = || pod.state.unread().map(|why| format!("its netns could not be read: {why}"));
-            match too_young(pod, now, self.choice.grace).or_else(unread) {
-                Some(why) => self.skipped.push(skipped("*", why, Some(&pod.name))),
-                None => judged.push(pod),
+            if let Some(young) = too_young(pod, now, self.choice.grace) {
+                let again_in_seconds = young.again_in_seconds;
+                self.skipped.push(Skipped { again_in_seconds, ..skipped("*", young.why, Some(&pod.name)) });
+            } else if let Some(why) = pod.state.unread() {
+                let why = format!("its netns could not be read: {why}");
+                self.skipped.push(skipped("*", why, Some(&pod.name)));
+            } else {
+                judged.push(pod);
             }
         }
         judged
@@ -77,21 +91,26 @@ impl<'r> Running<'r, '_> {
         }
         let before = self.findings.len();
         match rule.run {
+            Run::Pod(_) if judged.is_empty() => return self.without_pod += 1,
             Run::Pod(look) => {
-                for pod in judged {
-                    match rule.needs.iter().find_map(|need| pod.lacks(*need)) {
-                        Some(why) => self.skipped.push(skipped(rule.code, why, Some(&pod.name))),
-                        None => {
-                            let hits = look(pod);
-                            self.findings.extend(hits.into_iter().map(|hit| finding(rule, hit, Some(pod))));
-                        }
-                    }
+                if let Some(why) = what_all_lack(rule, judged) {
+                    return self.skipped.push(skipped(rule.code, why, None));
                 }
+                self.take_pods(rule, look, judged);
             }
             Run::Host(look) => self.take(rule, look(self.facts, self.pods)),
             Run::Node(look) => self.take_node(rule, look(self.facts, self.pods)),
         }
         self.held += usize::from(self.findings.len() == before);
+    }
+
+    fn take_pods(&mut self, rule: &'static Rule, look: fn(&Pod<'_>) -> Vec<Hit>, judged: &[&Pod<'_>]) {
+        for pod in judged {
+            match what_lacks(rule, pod) {
+                Some(why) => self.skipped.push(skipped(rule.code, why, Some(&pod.name))),
+                None => self.findings.extend(look(pod).into_iter().map(|hit| finding(rule, hit, Some(pod)))),
+            }
+        }
     }
 
     fn take(&mut self, rule: &'static Rule, hits: Vec<Hit>) {
@@ -185,6 +204,7 @@ impl<'r> Running<'r, '_> {
             infos: count(Severity::Info),
             ignored: ignored.len(),
             held: self.held,
+            without_pod: self.without_pod,
             not_run,
         };
         self.findings.retain(|finding| finding.severity <= self.choice.severity);
@@ -204,13 +224,23 @@ impl<'r> Running<'r, '_> {
     }
 }
 
+fn what_lacks(rule: &Rule, pod: &Pod<'_>) -> Option<String> {
+    rule.needs.iter().find_map(|need| pod.lacks(*need))
+}
+
+/// Why a rule could look at no pod at all, where each lacks something.
+fn what_all_lack(rule: &Rule, pods: &[&Pod<'_>]) -> Option<String> {
+    let lacking: Option<Vec<String>> = pods.iter().map(|pod| what_lacks(rule, pod)).collect();
+    lacking?.into_iter().next()
+}
+
 /// Who asks for one gets it, whatever it is.
 fn is_wanted(wanted: Option<&BTreeSet<Inode>>, pod: &Pod<'_>) -> bool {
     wanted.map_or_else(|| pod.is_used(), |wanted| wanted.contains(&pod.inode()))
 }
 
 fn skipped(code: &str, why: String, target: Option<&str>) -> Skipped {
-    Skipped { code: code.to_owned(), why, target: target.map(str::to_owned) }
+    Skipped { code: code.to_owned(), why, target: target.map(str::to_owned), again_in_seconds: None }
 }
 
 fn finding(rule: &Rule, hit: Hit, pod: Option<&Pod<'_>>) -> Finding {

@@ -85,6 +85,9 @@ pub struct Skipped {
     /// Absent where it did not run for anybody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// Of a target that is too young: in so many seconds it can be judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again_in_seconds: Option<u64>,
 }
 
 /// Numbers of findings by severity, and of rules by what became of them.
@@ -98,6 +101,9 @@ pub struct Summary {
     pub ignored: usize,
     /// Rules that ran and found nothing.
     pub held: usize,
+    /// Rules about pods, where there was no pod to judge.
+    #[serde(default)]
+    pub without_pod: usize,
     /// Rules that did not run for anybody.
     pub not_run: usize,
 }

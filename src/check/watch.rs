@@ -107,6 +107,7 @@ mod tests {
             code: (*code).to_owned(),
             why: String::new(),
             target: target.map(str::to_owned),
+            again_in_seconds: None,
         };
         CheckReport {
             api_version: String::new(),

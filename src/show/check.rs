@@ -19,7 +19,11 @@ impl Show for CheckReport {
         self.not_judged(page, out)?;
         let own = self.targets.iter().filter(|target| *target != "node").count();
         let judged = counted(own, "pod", "pods");
-        sentence(page, out, 0, &format!("{judged}: {}{}", counts(&self.summary), self.why_not_run()))
+        sentence(page, out, 0, &format!("{judged}: {}{}", counts(&self.summary), self.why_not_run()))?;
+        if page.wide {
+            self.not_run(page, out)?;
+        }
+        self.when_again(page, out)
     }
 
     fn names(&self) -> Vec<String> {
@@ -116,8 +120,10 @@ fn counts(summary: &Summary) -> String {
     let plural = |count: usize, word: &str| if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") };
     let infos = if summary.infos > 0 { format!(", {} for information", summary.infos) } else { String::new() };
     let ignored = if summary.ignored > 0 { format!(", {} ignored", summary.ignored) } else { String::new() };
+    let idle =
+        if summary.without_pod > 0 { format!(", {} had no pod to judge", summary.without_pod) } else { String::new() };
     format!(
-        "{}, {}{infos}{ignored}, {} held, {} not run",
+        "{}, {}{infos}{ignored}, {} held{idle}, {} not run",
         plural(summary.errors, "error"),
         plural(summary.warnings, "warning"),
         plural(summary.held, "rule"),
@@ -139,14 +145,36 @@ impl CheckReport {
 
     /// Each reason once.
     fn why_not_run(&self) -> String {
-        let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-        for skipped in self.skipped.iter().filter(|skipped| skipped.target.is_none()) {
-            *reasons.entry(&skipped.why).or_default() += 1;
-        }
+        let reasons = self.reasons();
         if reasons.is_empty() {
             return String::new();
         }
         format!(" ({})", reasons.into_keys().collect::<Vec<_>>().join("; "))
+    }
+
+    /// Each reason with the codes of the rules that did not run for it.
+    fn not_run(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        self.reasons()
+            .into_iter()
+            .try_for_each(|(why, codes)| sentence(page, out, 0, &format!("not run ({why}): {}", codes.join(" "))))
+    }
+
+    /// Of rules that did not run for anybody.
+    fn reasons(&self) -> BTreeMap<&str, Vec<&str>> {
+        let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for skipped in self.skipped.iter().filter(|skipped| skipped.target.is_none()) {
+            reasons.entry(&skipped.why).or_default().push(&skipped.code);
+        }
+        reasons
+    }
+
+    /// When those that were too young can be judged.
+    fn when_again(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        let young: Vec<u64> = self.skipped.iter().filter_map(|skipped| skipped.again_in_seconds).collect();
+        let Some(seconds) = young.iter().max() else { return Ok(()) };
+        let passed_over = counted(young.len(), "pod was", "pods were");
+        let text = format!("{passed_over} passed over as too young: ask again in {seconds} s, or with --grace 0");
+        sentence(page, out, 0, &text)
     }
 }
 

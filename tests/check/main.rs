@@ -35,3 +35,4 @@ mod topologies;
 mod watch;
 mod ways;
 mod whole_node;
+mod young;
