@@ -146,7 +146,7 @@ fn explicit(text: &str) -> Result<Option<Reading>, Unusable> {
         "netns" if rest.starts_with('/') => Reading::Path(rest.to_owned()),
         "netns" if rest.is_empty() || rest.contains('/') => return Err(malformed("netns inode, name or path")),
         "netns" => rest.parse().map_or_else(|_| Reading::NetnsName(rest.to_owned()), Reading::Inode),
-        "ip" => Reading::Ip(rest.parse().map_err(|_| malformed("IP address"))?),
+        "ip" => Reading::Ip(address(rest).ok_or_else(|| malformed("IP address"))?),
         "mac" => Reading::Mac(rest.parse().map_err(|_| malformed("MAC address"))?),
         "dev" => Reading::Device(rest.to_owned()),
         "ifindex" => Reading::Ifindex(rest.parse().map_err(|_| malformed("ifindex"))?),
@@ -159,7 +159,7 @@ fn explicit(text: &str) -> Result<Option<Reading>, Unusable> {
 
 /// A bare word is everything that it could be.
 fn bare(text: &str) -> Vec<Reading> {
-    if let Ok(ip) = text.parse() {
+    if let Some(ip) = address(text) {
         return vec![Reading::Ip(ip)];
     }
     if let Ok(mac) = text.parse() {
@@ -182,6 +182,16 @@ fn bare(text: &str) -> Vec<Reading> {
     }
     readings.extend(pod(text));
     readings
+}
+
+/// As it is, or with the length of its prefix, as `ip addr` prints it. Neither half can be a Kubernetes namespace and a pod's
+/// name: a namespace has no dots and no colons.
+fn address(text: &str) -> Option<IpAddr> {
+    let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    let address: IpAddr = address.parse().ok()?;
+    let longest = if address.is_ipv4() { 32 } else { 128 };
+    let fits = |length: &str| length.parse::<u8>().is_ok_and(|length| length <= longest);
+    length.is_none_or(fits).then_some(address)
 }
 
 fn cilium_endpoint(text: &str) -> Option<Reading> {
@@ -232,6 +242,29 @@ mod tests {
         assert_eq!(readings("/proc/1/ns/net"), [Reading::Path("/proc/1/ns/net".into())]);
         assert_eq!(readings("fd42::1"), [Reading::Ip("fd42::1".parse().unwrap())]);
         assert_eq!(readings("22:72:9c:50:45:e1"), [Reading::Mac("22:72:9c:50:45:e1".parse().unwrap())]);
+    }
+
+    #[test]
+    fn an_address_may_have_its_prefix_length() {
+        for (text, address) in [
+            ("10.9.9.3/24", "10.9.9.3"),
+            ("ip:10.9.9.3/32", "10.9.9.3"),
+            ("fd42::1/64", "fd42::1"),
+            ("::1/128", "::1"),
+            ("ip:fd42::1/0", "fd42::1"),
+        ] {
+            assert_eq!(readings(text), [Reading::Ip(address.parse().unwrap())], "{text}");
+        }
+        let pod = |namespace: &str, name: &str| {
+            [Reading::Pod { namespace: Some(namespace.into()), name: name.into(), container: None }]
+        };
+        assert_eq!(readings("10/24"), pod("10", "24"));
+        assert_eq!(readings("a/b"), pod("a", "b"));
+        assert_eq!(readings("pod:10.9.9.3/24"), pod("10.9.9.3", "24"));
+        assert_eq!(readings("10.9.9.3/33"), pod("10.9.9.3", "33"));
+        for text in ["ip:10.9.9.3/33", "ip:fd42::1/129", "ip:10.9.9.3/", "ip:10.9.9.3/24/8", "ip:/24"] {
+            assert!(matches!(text.parse::<Target>(), Err(Unusable::Malformed { .. })), "{text}");
+        }
     }
 
     #[test]
