@@ -25,6 +25,8 @@ pub struct List {
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
     /// A line a network namespace, without workloads
+    ///
+    /// With --runtime or -n only those that such a workload is in.
     #[arg(long)]
     netns_only: bool,
     /// What to sort by

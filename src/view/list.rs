@@ -71,6 +71,13 @@ pub enum Sort {
     Address,
 }
 
+impl Choice {
+    /// Whether only some workloads are asked for.
+    fn is_partial(&self) -> bool {
+        self.namespace.is_some() || !self.runtimes.is_empty()
+    }
+}
+
 /// Lists the node's workloads.
 pub fn list(node: &Node, choice: &Choice) -> List {
     let peers = Peers::new(&node.namespaces);
@@ -83,12 +90,8 @@ pub fn list(node: &Node, choice: &Choice) -> List {
         }));
     }
     items.extend(missing_pods(node, choice));
-    for state in node.namespaces.iter().filter(|state| !state.netns.is_host || choice.netns_only) {
-        let inhabited = node.workloads.iter().any(|workload| workload.netns == Some(state.netns.inode));
-        if choice.netns_only || (!inhabited && choice.namespace.is_none() && choice.runtimes.is_empty()) {
-            items.push(item(node, &peers, None, Some(state)));
-        }
-    }
+    let shown = node.namespaces.iter().filter(|state| stands_alone(node, state, choice));
+    items.extend(shown.map(|state| item(node, &peers, None, Some(state))));
     items.sort_by_cached_key(|item| order(item, choice.sort));
     List {
         api_version: API_VERSION.to_owned(),
@@ -97,7 +100,18 @@ pub fn list(node: &Node, choice: &Choice) -> List {
         collected_at: node.collected_at,
         items,
         sources: node.sources.clone(),
-        chosen: choice.namespace.is_some() || !choice.runtimes.is_empty(),
+        chosen: choice.is_partial(),
+    }
+}
+
+/// Whether a namespace has a line of its own: without workloads each that one which was asked for lives in, beside them
+/// those that nobody does.
+fn stands_alone(node: &Node, state: &NetnsState, choice: &Choice) -> bool {
+    let mut inhabitants = node.workloads.iter().filter(|workload| workload.netns == Some(state.netns.inode));
+    match (choice.netns_only, choice.is_partial()) {
+        (true, false) => true,
+        (true, true) => inhabitants.any(|workload| is_asked_for(workload, choice)),
+        (false, partial) => !partial && !state.netns.is_host && inhabitants.next().is_none(),
     }
 }
 
@@ -262,12 +276,16 @@ mod tests {
     #[test]
     fn each_choice_leaves_out_what_it_says() {
         let runtimes = vec!["docker".to_owned()];
+        let of = |runtime: &str| Choice { netns_only: true, runtimes: vec![runtime.to_owned()], ..Choice::default() };
         for (choice, names) in [
             (Choice::default(), &["4", "db", "web"][..]),
             (Choice { all: true, ..Choice::default() }, &["4", "db", "gone", "web"]),
             (Choice { runtimes, ..Choice::default() }, &["web"]),
             (Choice { namespace: Some("default".into()), ..Choice::default() }, &[]),
             (Choice { netns_only: true, ..Choice::default() }, &["1", "2", "3", "4"]),
+            (of("docker"), &["2"]),
+            (of("cri-o"), &[]),
+            (Choice { namespace: Some("default".into()), ..of("docker") }, &[]),
         ] {
             assert_eq!(shown(choice.clone()), names, "{choice:?}");
         }
