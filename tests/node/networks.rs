@@ -1,5 +1,6 @@
 //! The networks that a container may have instead of one of its own, and namespaces without a container.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -32,6 +33,22 @@ fn docker_network_modes() {
     let resolver = |socket: &&Value| socket["local"].as_str().unwrap().starts_with("127.0.0.11:");
     let held: Vec<&Value> = sockets.iter().filter(resolver).map(|socket| &socket["process"]["name"]).collect();
     assert!(!held.is_empty() && held.iter().all(|name| **name == "dockerd"), "{sockets:#?}");
+
+    let namespaces = |options: &[&str]| {
+        let list = podnet.json(&[&["list", "--netns-only"], options].concat());
+        let items = list["items"].as_array().unwrap().iter();
+        items.map(|item| item["netns"]["inode"].as_u64().unwrap()).collect::<BTreeSet<u64>>()
+    };
+    let own = ["mode-first", "mode-none", "mode-host"].map(|name| facts::netns(docker.pid(name)));
+    let bare = Namespace::new();
+    // Those of tests beside this one are seen too.
+    for (options, of_docker, uninhabited) in
+        [(&[][..], true, true), (&["--runtime", "docker"], true, false), (&["--runtime", "cri-o"], false, false)]
+    {
+        let found = namespaces(options);
+        assert!(own.iter().all(|inode| found.contains(inode) == of_docker), "{options:?}: {found:?}");
+        assert_eq!(found.contains(&bare.inode()), uninhabited, "{options:?}: {found:?}");
+    }
 
     let document = podnet.inspect("mode-none");
     assert_eq!(document["netns"]["inode"], facts::netns(docker.pid("mode-none")));
@@ -86,6 +103,28 @@ fn a_namespace_without_a_process_is_found_by_its_path_and_its_peer() {
     let items = list["items"].as_array().unwrap();
     let item = items.iter().find(|item| item["netns"]["inode"] == netns.inode()).unwrap();
     assert_eq!(item["hostInterface"], veth);
+}
+
+#[test]
+fn both_ends_of_a_pair_may_have_one_number() {
+    if !prerequisite::root_and(&["ip"]) {
+        return;
+    }
+    let (pod, veth) = (Namespace::new(), unique());
+    let number = (2_000_000 + std::process::id()).to_string();
+    let peer = ["type", "veth", "peer", "name", "eth0", "index", &number, "netns", &pod.name];
+    run("ip", &[&["link", "add", &veth, "index", &number][..], &peer].concat());
+    for handle in [pod.path(), format!("dev:{veth}"), format!("ifindex:{number}")] {
+        let document = Podnet::default().inspect(&handle);
+        assert_eq!(document["netns"]["inode"], pod.inode(), "{handle}");
+        let peer = &interface(&document, "eth0")["peer"];
+        assert_eq!(
+            (&peer["verdict"], &peer["name"]),
+            (&"confirmed".into(), &veth.as_str().into()),
+            "{handle}: {peer:#}"
+        );
+        assert_eq!(peer["netns"]["isHost"], true, "{handle}");
+    }
 }
 
 #[test]

@@ -6,17 +6,20 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::support::containerd::Containerd;
 use crate::support::docker::Docker;
 use crate::support::facts;
 use crate::support::podman::Podman;
-use crate::support::podnet::{Podnet, on_containerd, on_docker, on_podman, source};
+use crate::support::podnet::{Podnet, Ran, on_containerd, on_docker, on_podman, source};
 use crate::support::prerequisite;
 use crate::support::scratch::Scratch;
+use crate::support::shell::wait_for;
 
 /// The default deadline of a source, and what a busy machine may add to it: whoever waits for the source itself waits
 /// for ever.
@@ -86,6 +89,45 @@ fn podman_service_hung() {
     assert_eq!(document["workload"]["id"], id);
     assert_eq!(source(&document, "podman")["status"], "failed");
     assert_eq!(source(&document, "podman storage")["status"], "present");
+}
+
+/// Killed while podnet waits for its answer, gone, and another in its place that talks nonsense.
+#[test]
+fn podman_service_killed_midway_then_talking_nonsense() {
+    let Some(podman) = Podman::start() else { return };
+    let id = podman.run("survivor");
+    let pid = podman.pid("survivor");
+    let mut service = podman.serve();
+    let podnet = on_podman(podman.storage(), Some(&podman.socket()));
+    let assert_found = |ran: Ran| {
+        assert_eq!(ran.status, 0, "{ran:?}");
+        assert!(ran.elapsed < DEADLINE + SLACK, "nobody is there to be waited for: {:?}", ran.elapsed);
+        let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let workload = &document["workload"];
+        assert_eq!((&workload["id"], &workload["pid"]), (&id.as_str().into(), &pid.into()), "{workload:#}");
+        assert_eq!(source(&document, "podman")["status"], "failed", "{document:#}");
+        assert_eq!(source(&document, "podman storage")["status"], "present");
+    };
+    // By far more than it takes: it is not the deadline that ends the waiting.
+    let args = ["inspect", "survivor", "-o", "json", "--timeout", "300"];
+
+    let socket = podman.scratch.text("podman.sock");
+    let on_it = || fs::read_to_string("/proc/net/unix").unwrap().lines().filter(|line| line.ends_with(&socket)).count();
+    service.signal(Signal::SIGSTOP);
+    let idle = on_it();
+    let begin = Instant::now();
+    let waiting = podnet.command().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("podnet to ask", SLACK, || (on_it() > idle).then_some(()));
+    service.kill();
+    assert_found(Ran::new(waiting.wait_with_output().unwrap(), begin.elapsed()));
+
+    assert_found(podnet.run(&args));
+
+    fs::remove_file(podman.socket()).unwrap();
+    answer_with(&podman.socket(), |mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n[{\"Id\": 7");
+    });
+    assert_found(podnet.run(&args));
 }
 
 #[test]
