@@ -11,6 +11,7 @@ mod formats;
 mod help;
 mod logs;
 mod ordinary;
+mod readme;
 mod schema;
 mod streams;
 mod terminal;
