@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::terminal::say;
+use super::terminal::{Colour, page, say};
 use crate::cni::{alive, cache, chain, config_dir, install, netconf};
 use crate::collect::cilium;
 use crate::flow::agent::conf;
 use crate::model::source::{Asked, Status};
-use crate::show::{Format, brief, columns, harmless, harmless_json};
+use crate::show::{Format, answers, brief, columns, harmless, harmless_json};
 use crate::target::{Candidate, Elsewhere, Unresolved, Unusable};
 use crate::view::error::{Choice, ErrorReport, Failure};
 use crate::{exec, flow, ipam, netns, snapshot};
@@ -38,6 +38,9 @@ pub enum Error {
     /// What clap says of the command line.
     #[error("{message}")]
     Usage { message: String },
+    /// … where it is plain what was meant.
+    #[error("{message}")]
+    Slip { message: String, meant: String },
     #[error("cannot tell which workload to run the command in")]
     NoTarget { candidates: Vec<Candidate> },
     #[error("no workload here has a network of its own")]
@@ -152,6 +155,7 @@ impl Error {
                 causes,
                 hint,
                 candidates: self.candidates().iter().map(choice).collect(),
+                sources: self.asked().to_vec(),
             });
             let json = serde_json::to_string(&report).unwrap_or_default();
             let _ = writeln!(io::stderr(), "{}", harmless_json(&json));
@@ -165,6 +169,7 @@ impl Error {
                 vec![candidate.spelling.clone(), candidate.name.clone(), format!("({})", candidate.reason)]
             };
             let _ = columns(&mut rows, 2, &self.candidates().iter().map(row).collect::<Vec<_>>());
+            let _ = answers(&page(Colour::Never, false), &mut rows, self.asked());
             String::from_utf8_lossy(&rows).lines().for_each(say);
             if let Some(hint) = hint {
                 say(format_args!("hint: {}", told(&hint)));
@@ -186,7 +191,16 @@ impl Error {
     fn candidates(&self) -> &[Candidate] {
         match self {
             Error::Unresolved(Unresolved::Ambiguous { candidates, .. }) | Error::NoTarget { candidates } => candidates,
+            Error::Unresolved(Unresolved::NotFound { namesakes, .. }) => namesakes,
             Error::Elsewhere(Elsewhere::Several { candidates, .. }) => candidates,
+            _ => &[],
+        }
+    }
+
+    /// Those that know nothing of the target: the one that would may be absent.
+    fn asked(&self) -> &[Asked] {
+        match self {
+            Error::Unresolved(Unresolved::NotFound { asked, .. }) => asked,
             _ => &[],
         }
     }
@@ -201,6 +215,7 @@ impl Error {
             | Error::NoSuchStep { .. }
             | Error::RefusedConf(_)
             | Error::Usage { .. }
+            | Error::Slip { .. }
             | Error::Identity(_) => USAGE,
             Error::Unresolved(Unresolved::NotFound { .. } | Unresolved::UnseenEnd { .. })
             | Error::Elsewhere(_)
@@ -245,23 +260,15 @@ impl Error {
     fn hint(&self) -> Option<String> {
         match self {
             Error::Unresolved(Unresolved::Ambiguous { .. }) => Some("use one of these spellings".to_owned()),
-            Error::Unresolved(Unresolved::NotFound { nearest, asked, .. }) => {
-                let name = |source: &Asked| {
-                    if source.status == Status::Failed {
-                        format!("{} failed", source.name)
-                    } else {
-                        source.name.clone()
-                    }
-                };
-                let names: Vec<String> = asked.iter().map(name).collect();
-                let near = if nearest.is_empty() {
-                    "podnet list shows what there is".to_owned()
-                } else {
-                    format!("did you mean {}?", nearest.join(", "))
+            Error::Unresolved(Unresolved::NotFound { nearest, namesakes, asked, .. }) => {
+                let near = match nearest.as_slice() {
+                    _ if !namesakes.is_empty() => "a process goes by its PID, which podnet list shows".to_owned(),
+                    [] => "podnet list shows what there is".to_owned(),
+                    several => format!("did you mean {}?", several.join(", ")),
                 };
                 let hidden = asked.iter().any(|source| source.name == "proc" && source.status == Status::Failed);
                 let more = if hidden { "; as root there is more to see" } else { "" };
-                Some(format!("{near} (asked: {}){more}", names.join(", ")))
+                Some(format!("{near}{more}"))
             }
             Error::Unresolved(Unresolved::UnseenEnd { .. }) => {
                 Some("a socket alone may hold it, or processes that only root may look at".to_owned())
@@ -271,6 +278,7 @@ impl Error {
                 Some("run podnet on the node of the one you mean".to_owned())
             }
             Error::Target(_) => Some("podnet inspect --help tells how targets are spelled".to_owned()),
+            Error::Slip { meant, .. } => Some(meant.clone()),
             Error::Usage { .. } => Some("podnet --help, or podnet COMMAND --help".to_owned()),
             Error::UnknownRuntime { .. } => Some("one of docker, containerd, cri-o, podman, none".to_owned()),
             Error::NoAgent { absent: true, .. } => Some(OTHER_SOCKET.to_owned()),

@@ -29,7 +29,7 @@ pub struct Exec {
     /// Run in this one too, side by side
     ///
     /// Each line is told with the name of its workload, or as a line of JSON with -o json. The worst status wins. The
-    /// commands have no standard input, and end with podnet.
+    /// commands end with podnet, and have no standard input, nor has a single one that -t names: TARGET does.
     #[arg(short, long = "target", value_name = "TARGET")]
     targets: Vec<String>,
     /// Run in every workload that has a network of its own, as with -t
@@ -56,6 +56,7 @@ impl Exec {
     pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
         let options = common.options()?;
         if self.all || !self.targets.is_empty() {
+            exec_many::speaks(&common.output)?;
             let targets = self.target.iter().chain(&self.targets).map(String::as_str);
             let places =
                 if self.all { exec_place::of_all(&options)? } else { exec_place::of_targets(targets, &options)? };
@@ -67,6 +68,11 @@ impl Exec {
             None => exec_place::choose(&options)?,
         };
         Err(self.enter(&place, &options)?)
+    }
+
+    /// Whether it is one target, or several side by side: not both.
+    pub(super) fn says_where(&self) -> bool {
+        self.target.is_some() != (self.all || !self.targets.is_empty())
     }
 
     /// Returns only the error that kept podnet from becoming the command.

@@ -19,6 +19,17 @@ const SIDE_BY_SIDE: usize = 32;
 /// A line longer than this is cut into several.
 const LONGEST_LINE: u64 = 64 * 1024;
 
+/// Refuses what would be no form of a line.
+pub(super) fn speaks(format: &Format) -> Result<(), Error> {
+    match format {
+        Format::Table | Format::Wide | Format::Json => Ok(()),
+        _ => Err(Error::Slip {
+            message: "-t and --all tell lines as they come, and know no such format".to_owned(),
+            meant: "-o json makes each a document".to_owned(),
+        }),
+    }
+}
+
 /// Runs `command` in each place and gives the worst status. Every line is told with the name of the place; as
 /// JSON lines where that is asked for.
 pub(super) fn run(places: &[Place], flags: &[OsString], command: &[OsString], format: &Format) -> Result<u8, Error> {

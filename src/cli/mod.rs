@@ -33,6 +33,7 @@ mod new_file;
 mod node;
 mod schema;
 mod signals;
+mod slip;
 mod snapshot;
 mod status;
 mod terminal;
@@ -283,9 +284,13 @@ fn exec_alone(arguments: &[OsString]) -> Option<Cli> {
 fn parse(arguments: &[OsString]) -> Result<Cli, ExitCode> {
     let mut command = command().bin_name(called(arguments));
     let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
-    parsed.map_err(|usage| {
+    parsed.map_err(|mut usage| {
+        let meant = slip::meant(&usage, arguments);
         if usage.use_stderr() && wants_json(arguments) {
-            return explained(&usage).report(&Format::Json);
+            return explained(&usage, meant).report(&Format::Json);
+        }
+        if let Some(line) = meant {
+            slip::tell(&mut usage, &line);
         }
         if arguments.len() < 2 {
             terminal::say(help::start(&command));
@@ -310,11 +315,15 @@ fn wants_json(arguments: &[OsString]) -> bool {
 }
 
 /// clap's own words, without its marks for terminals.
-fn explained(usage: &clap::Error) -> Error {
+fn explained(usage: &clap::Error, meant: Option<String>) -> Error {
     let text = usage.to_string();
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     let words: Vec<&str> = paragraph.trim_start_matches("error:").split_whitespace().collect();
-    Error::Usage { message: words.join(" ") }
+    let message = words.join(" ");
+    match meant {
+        Some(meant) => Error::Slip { message, meant },
+        None => Error::Usage { message },
+    }
 }
 
 /// A node with a thousand namespaces has a thousand of them open at once here; exec lowers it again.

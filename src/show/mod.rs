@@ -30,6 +30,7 @@ pub use charset::{ascii, steady};
 pub use escape::{brief, harmless, harmless_json};
 pub use page::{Page, columns, sentence};
 pub use snapshot::left_out;
+pub use source::answers;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Format {

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::candidate::{Candidate, candidate};
+use super::candidate::{Candidate, candidate, candidate_of};
 use super::find::{Match, find};
 use super::reading::Target;
 use crate::model::netns::Inode;
 use crate::model::node::Node;
-use crate::model::source::{Asked, Status};
+use crate::model::source::Asked;
+use crate::model::workload::Role;
 
 /// What was found: a workload, a namespace, or both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +25,13 @@ pub struct Pick {
 #[derive(Debug, thiserror::Error)]
 pub enum Unresolved {
     #[error("nothing on this node is called «{text}»")]
-    NotFound { text: String, nearest: Vec<String>, asked: Vec<Asked> },
+    NotFound {
+        text: String,
+        nearest: Vec<String>,
+        /// Some processes that `list` shows by that name. Whoever runs one can call it anything, so it is no target.
+        namesakes: Vec<Candidate>,
+        asked: Vec<Asked>,
+    },
     #[error("{link} is one end of a pair, and podnet found nothing that the other end is in")]
     UnseenEnd { link: String },
     #[error("«{text}» is more than one workload")]
@@ -83,6 +90,7 @@ fn bare(text: &str) -> &str {
 fn not_found(node: &Node, target: &Target) -> Unresolved {
     /// Below this two words have little to do with each other.
     const ALIKE: f64 = 0.75;
+    const SHOWN: usize = 3;
     let mut names: BTreeSet<String> = BTreeSet::new();
     for workload in &node.workloads {
         names.extend(workload.name.clone());
@@ -99,9 +107,12 @@ fn not_found(node: &Node, target: &Target) -> Unresolved {
         names.into_iter().map(|name| (strsim::jaro_winkler(&name, typed), name)).collect();
     near.retain(|(score, _)| *score >= ALIKE);
     near.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-    let nearest = near.into_iter().take(3).map(|(_, name)| name).collect();
-    let asked = node.sources.iter().filter(|source| source.status != Status::Absent).cloned().collect();
-    Unresolved::NotFound { text: target.text.clone(), nearest, asked }
+    let nearest = near.into_iter().take(SHOWN).map(|(_, name)| name).collect();
+    let namesakes = node.workloads.iter().filter(|workload| {
+        workload.role == Role::Process && workload.process.as_deref().is_some_and(|process| process == typed)
+    });
+    let namesakes = namesakes.take(SHOWN).map(|workload| candidate_of(workload, "process")).collect();
+    Unresolved::NotFound { text: target.text.clone(), nearest, namesakes, asked: node.sources.clone() }
 }
 
 #[cfg(test)]
@@ -279,5 +290,24 @@ mod tests {
             assert_eq!(nearest.first().map(String::as_str), Some(near), "{typed}");
         }
         assert!(matches!(pick("docker://"), Err(Unresolved::NotFound { .. })));
+    }
+
+    #[test]
+    fn a_process_is_no_target_by_its_name_but_told_by_its_pid() {
+        let mut node = node();
+        let process = |pid| Workload {
+            pid: Some(pid),
+            process: Some("web-7".into()),
+            role: Role::Process,
+            state: State::Running,
+            ..Workload::default()
+        };
+        node.workloads.extend([process(70), process(71)]);
+        for text in ["web-7", "name:web-7"] {
+            let found = resolve(&node, &text.parse().unwrap());
+            let Err(Unresolved::NotFound { namesakes, .. }) = found else { panic!("{text}: {found:?}") };
+            let spellings: Vec<&str> = namesakes.iter().map(|process| process.spelling.as_str()).collect();
+            assert_eq!(spellings, ["pid:70", "pid:71"], "{text}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
+use crate::model::source::Asked;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -24,8 +25,11 @@ pub struct Failure {
     pub causes: Vec<String>,
     /// What to do next.
     pub hint: Option<String>,
-    /// What an ambiguous target may have meant.
+    /// What an ambiguous target may have meant, or one that names nothing.
     pub candidates: Vec<Choice>,
+    /// Who was asked for a target that was not found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Asked>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::podnet;
+use crate::support::podnet::source;
 use crate::support::schema;
 use crate::support::scratch::Scratch;
 
@@ -22,7 +23,12 @@ fn every_wrong_word_has_its_status() {
         (&["inspect", "ip:1"], 2, "«1» is no IP address"),
         (&["inspect", "pid:99999999999"], 2, "is no PID"),
         (&["inspect", "no-such-thing", "--runtime", "none"], 3, "nothing on this node is called «no-such-thing»"),
-        (&["inspect", "192.0.2.77", "--runtime", "none"], 3, "asked: proc"),
+        (&["inspect", "192.0.2.77", "--runtime", "none"], 3, "proc, kernel"),
+        (&["inspect", "192.0.2.77/24", "--runtime", "none"], 3, "nothing on this node is called «192.0.2.77/24»"),
+        (&["inspect", "ip:192.0.2.77/33"], 2, "«192.0.2.77/33» is no IP address"),
+        (&["exec", "web-0", "ip", "addr"], 2, "podnet exec web-0 -- ip addr"),
+        (&["exec", "--all", "-o", "yaml", "--", "true"], 2, "know no such format"),
+        (&["exec", "-t", "pid:1", "-o", "name", "--", "true"], 2, "hint: -o json"),
         (&["inspect", "docker://", "--runtime", "none"], 3, "nothing on this node"),
         (&["list", "-o", "csv"], 2, "invalid value 'csv'"),
         (&["list", "-o", "jsno"], 2, "did you mean json?"),
@@ -55,6 +61,7 @@ fn with_json_asked_for_errors_are_json() {
         (&["inspect", "pid:x", "-ojson"], 2, "usage"),
         (&["list", "--runtime", "lxd", "-o", "json"], 2, "usage"),
         (&["inspect", "no-such-thing", "--runtime", "none", "-o", "json"], 3, "target/not-found"),
+        (&["exec", "web-0", "-o", "json", "ip", "addr"], 2, "usage"),
     ];
     for (args, status, code) in cases {
         let ran = podnet().run(args);
@@ -68,6 +75,29 @@ fn with_json_asked_for_errors_are_json() {
             assert!(error.get(key).is_some(), "{args:?}: {error}");
         }
     }
+}
+
+/// The one that would know the target may be the one that is absent.
+#[test]
+fn who_was_asked_in_vain_is_told_whole() {
+    let scratch = Scratch::new();
+    let nobody = format!("unix://{}", scratch.text("docker.sock"));
+    std::fs::write(scratch.join("docker.sock"), "").unwrap();
+    let podnet = podnet().at("/run/podman/podman.sock", scratch.join("nothing")).env("DOCKER_HOST", nobody);
+    if !crate::support::prerequisite::root_and(&["unshare"]) {
+        return;
+    }
+    let args = ["inspect", "no-such-thing", "--no-kube"];
+    let ran = podnet.run(&args);
+    let line = |word: &str| ran.stderr.lines().find(|line| line.trim_start().starts_with(word)).unwrap_or_default();
+    assert!(line("asked").contains("proc, kernel"), "{}", ran.stderr);
+    assert!(line("absent").contains("containerd, cri-o"), "{}", ran.stderr);
+    assert!(line("failed").contains("docker: "), "{}", ran.stderr);
+    let ran = podnet.run(&[&args[..], &["-o", "json"]].concat());
+    let error: Value = serde_json::from_str(&ran.stderr).unwrap();
+    schema::check_as(&error, "Error");
+    let status = |name: &str| source(&error["error"], name)["status"].as_str().unwrap().to_owned();
+    assert_eq!(["docker", "containerd", "proc"].map(status), ["failed", "absent", "present"]);
 }
 
 #[test]

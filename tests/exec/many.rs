@@ -1,6 +1,6 @@
 //! One command in several namespaces, side by side.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -30,6 +30,23 @@ fn several_targets_are_named_and_the_worst_status_wins() {
     pids.sort_unstable();
     assert_eq!(targets, pids);
     assert!(lines.iter().all(|line| line["line"] == "here" && line["stream"] == "stdout"));
+}
+
+/// Whoever lists targets gets the same from one as from two.
+#[test]
+fn a_single_one_is_told_as_several_are_and_has_no_input_either() {
+    let Some(resident) = Resident::start() else { return };
+    let pid = resident.pid();
+    let run = |arguments: &[&str]| {
+        let mut podnet = Command::new(env!("CARGO_BIN_EXE_podnet"));
+        podnet.arg("exec").args(arguments).args(["--", "sh", "-c", "cat; echo end"]);
+        let mut podnet = podnet.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // Nobody may read it.
+        let _ = podnet.stdin.take().unwrap().write_all(b"typed\n");
+        text(&podnet.wait_with_output().unwrap().stdout)
+    };
+    assert_eq!(run(&["-t", &pid]), format!("{pid}  end\n"));
+    assert_eq!(run(&[&pid]), "typed\nend\n");
 }
 
 #[test]

@@ -1,0 +1,90 @@
+//! What fingers type for `podnet exec` that learned `docker exec`: no dashes before the command, and `-it`.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::{ExecAlone, OnlyExec};
+
+/// The terminal is the command's in any case.
+const NEEDLESS: [&str; 3] = ["-it", "-ti", "-i"];
+
+/// The line as it is meant, where that is all that is wrong with it.
+pub fn meant(usage: &clap::Error, arguments: &[OsString]) -> Option<String> {
+    /// More words than that before a command are no slip of the finger.
+    const BEFORE: usize = 32;
+    let slip = matches!(usage.kind(), ErrorKind::UnknownArgument | ErrorKind::ArgumentConflict);
+    let words: Vec<&str> = arguments.iter().map(|word| word.to_str()).collect::<Option<_>>()?;
+    let exec = words.iter().position(|word| *word == "exec").filter(|_| slip)?;
+    let dashes = words.iter().position(|word| *word == "--");
+    let line = match dashes {
+        Some(at) => joined(words.split_at(at)),
+        None => (exec + 1..words.len()).take(BEFORE).find_map(|at| joined(words.split_at(at))),
+    }?;
+    Some(format!("podnet {}", line.into_iter().skip(1).map(quoted).collect::<Vec<_>>().join(" ")))
+}
+
+/// The line with dashes between the two, where it is one then that says where to run what.
+fn joined<'a>((before, command): (&[&'a str], &[&'a str])) -> Option<Vec<&'a str>> {
+    let command = command.strip_prefix(&["--"]).unwrap_or(command);
+    let mut line: Vec<&str> = before.iter().copied().filter(|word| !NEEDLESS.contains(word)).collect();
+    line.push("--");
+    line.extend(command);
+    let ExecAlone { command: OnlyExec::Exec(exec), .. } = ExecAlone::try_parse_from(&line).ok()?;
+    let is_command = command.first().is_some_and(|word| !word.starts_with('-'));
+    (is_command && exec.says_where()).then_some(line)
+}
+
+/// Adds it to what clap says, in the place of clap's own guess.
+pub fn tell(usage: &mut clap::Error, line: &str) {
+    usage.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![format!("did you mean: {line}").into()]));
+}
+
+/// As a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |character: char| character.is_alphanumeric() || "-_./:=,@%+".contains(character);
+    let bare = !word.is_empty() && word.chars().all(plain);
+    if bare { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meant(line: &str) -> Option<String> {
+        let words: Vec<OsString> = shlex::split(line).unwrap().into_iter().map(OsString::from).collect();
+        let usage = ExecAlone::try_parse_from(&words).unwrap_err();
+        super::meant(&usage, &words)
+    }
+
+    #[test]
+    fn the_command_begins_where_the_place_is_said() {
+        for (typed, line) in [
+            ("podnet exec web-0 ip addr", "podnet exec web-0 -- ip addr"),
+            ("podnet exec web-0 ip -br addr", "podnet exec web-0 -- ip -br addr"),
+            ("podnet exec web-0 --user nobody id", "podnet exec web-0 --user nobody -- id"),
+            ("podnet exec -t web-0 -t web-1 ip route", "podnet exec -t web-0 -t web-1 -- ip route"),
+            ("podnet exec --all hostname", "podnet exec --all -- hostname"),
+            ("podnet exec -it web-0 sh", "podnet exec web-0 -- sh"),
+            ("podnet exec web-0 -i -- sh -i", "podnet exec web-0 -- sh -i"),
+            ("podnet --timeout 5 exec web-0 sh -c 'a b; c'", "podnet --timeout 5 exec web-0 -- sh -c 'a b; c'"),
+            ("/usr/bin/podnet exec web-0 echo it\\'s ''", r"podnet exec web-0 -- echo 'it'\''s' ''"),
+        ] {
+            assert_eq!(meant(typed).as_deref(), Some(line), "{typed}");
+        }
+    }
+
+    #[test]
+    fn other_mistakes_are_not_taken_for_that() {
+        for typed in [
+            "podnet exec web-0 ip -- addr",
+            "podnet exec -it web-0 --",
+            "podnet exec -x",
+            "podnet exec web-0 --al",
+            "podnet exec --all -t a",
+        ] {
+            assert_eq!(meant(typed), None, "{typed}");
+        }
+    }
+}
