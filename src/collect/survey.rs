@@ -244,8 +244,9 @@ impl Survey {
         let elapsed_ms = start.elapsed().as_secs_f64() * 1000.0;
         let unread =
             self.node.namespaces.iter().filter(|state| !state.problems.is_empty() && state.links.is_empty()).count();
+        let read = self.node.namespaces.iter().filter(|state| !state.links.is_empty()).count();
         let (status, detail) = match unread {
-            0 => (Status::Present, None),
+            0 => (Status::Present, Some(counted(read, "namespace", "namespaces"))),
             count => {
                 let needs = if may(Capability::CAP_SYS_ADMIN) { "" } else { " (needs CAP_SYS_ADMIN)" };
                 (

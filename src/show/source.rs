@@ -2,25 +2,31 @@
 
 use std::io::{self, Write};
 
+use unicode_width::UnicodeWidthStr;
+
 use super::Page;
-use super::page::{columns_and_prose, flow, heading, sentence};
+use super::page::{columns_and_prose, heading};
 use crate::model::source::{Asked, Status};
 
-/// Which sources were asked: those that answered on one line, then a line for each that did not.
+/// Each source that was asked: how long it took, and what it answered or why it did not. Those that answered come first.
 pub fn sources(page: &Page, out: &mut dyn Write, sources: &[Asked]) -> io::Result<()> {
     heading(page, out, "SOURCES")?;
-    let told: Vec<String> = sources
-        .iter()
-        .filter(|source| source.status == Status::Present)
-        .map(|source| format!("{} {:.0} ms", source.name, source.elapsed_ms))
-        .collect();
-    flow(page, out, 2, &told)?;
-    for source in sources.iter().filter(|source| source.status != Status::Present) {
-        let word = if source.status == Status::Absent { "absent" } else { "failed" };
-        let why = source.detail.as_deref().unwrap_or_default();
-        sentence(page, out, 2, &format!("{} {word}: {why}", source.name))?;
+    let name = sources.iter().map(|source| source.name.width()).max().unwrap_or(0);
+    let time = |source: &Asked| format!("{:.0}", source.elapsed_ms);
+    let digits = sources.iter().map(|source| time(source).len()).max().unwrap_or(0);
+    let row = |source: &Asked| (format!("  {:name$}  {:>digits$} ms", source.name, time(source)), answer(source));
+    let (told, silent): (Vec<&Asked>, Vec<&Asked>) =
+        sources.iter().partition(|source| source.status == Status::Present);
+    columns_and_prose(page, out, &told.into_iter().chain(silent).map(row).collect::<Vec<_>>())
+}
+
+fn answer(source: &Asked) -> String {
+    let detail = source.detail.as_deref().unwrap_or_default();
+    match source.status {
+        Status::Present => detail.to_owned(),
+        Status::Absent => format!("absent: {detail}"),
+        Status::Failed => format!("failed: {detail}"),
     }
-    Ok(())
 }
 
 /// Who was asked in vain: those that answered, those that are not here, and why the others did not.
@@ -41,19 +47,37 @@ pub fn answers(page: &Page, out: &mut dyn Write, sources: &[Asked]) -> io::Resul
 mod tests {
     use super::*;
 
+    fn asked(name: &str, status: Status, detail: &str, elapsed_ms: f64) -> Asked {
+        Asked { name: name.to_owned(), status, detail: Some(detail.to_owned()), elapsed_ms }
+    }
+
+    #[test]
+    fn each_tells_how_long_it_took_and_what_it_answered() {
+        let all = [
+            asked("podman", Status::Absent, "no socket at /run/podman/podman.sock", 0.1),
+            asked("docker", Status::Present, "20.10.24, 5 containers", 12.3),
+            asked("cri", Status::Failed, "no answer within 2 s", 2000.4),
+        ];
+        let page = Page { width: Some(50), colour: false, wide: false };
+        let mut text = Vec::new();
+        sources(&page, &mut text, &all).unwrap();
+        let expected = "
+SOURCES
+  docker    12 ms  20.10.24, 5 containers
+  podman     0 ms  absent: no socket at
+                   /run/podman/podman.sock
+  cri     2000 ms  failed: no answer within 2 s
+";
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
+    }
+
     #[test]
     fn who_was_asked_in_vain_is_told_whole() {
-        let asked = |name: &str, status, detail: Option<&str>| Asked {
-            name: name.into(),
-            status,
-            detail: detail.map(str::to_owned),
-            elapsed_ms: 1.0,
-        };
         let sources = [
-            asked("docker", Status::Absent, Some("no socket at /run/docker.sock")),
-            asked("podman", Status::Absent, None),
-            asked("cri", Status::Failed, Some("no answer within 2 s, \u{1b}[2Jand what is to be said of that")),
-            asked("proc", Status::Present, Some("23 processes")),
+            asked("docker", Status::Absent, "no socket at /run/docker.sock", 1.0),
+            asked("podman", Status::Absent, "", 1.0),
+            asked("cri", Status::Failed, "no answer within 2 s, \u{1b}[2Jand what is to be said of that", 1.0),
+            asked("proc", Status::Present, "23 processes", 1.0),
         ];
         let mut text = Vec::new();
         answers(&Page { width: Some(40), colour: false, wide: false }, &mut text, &sources).unwrap();
