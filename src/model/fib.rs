@@ -97,18 +97,21 @@ fn fits(rule: &Rule, flow: &Flow<'_>) -> bool {
     fits != rule.inverted
 }
 
-/// The longest prefix, of those alike the lowest metric. A route whose hops are all dead does not count.
+/// The longest prefix, of those alike the lowest metric. A route whose hops are all dead does not count, nor one for a type
+/// of service, which a packet here does not have.
 pub fn best(state: &NetnsState, table: u32, to: IpAddr) -> Option<&Route> {
     let alive = |route: &Route| {
         route.next_hops.is_empty() || route.next_hops.iter().any(|hop| !hop.flags.iter().any(|flag| flag == "dead"))
     };
-    let fits =
-        state.routes.iter().filter(|route| route.table == table && route.destination.contains(&to) && alive(route));
+    let meant = |route: &Route| route.table == table && route.tos.is_none() && route.destination.contains(&to);
+    let fits = state.routes.iter().filter(|route| meant(route) && alive(route));
     fits.min_by_key(|route| (std::cmp::Reverse(route.destination.prefix_len()), route.metric.unwrap_or(0)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::model::route::NextHop;
 
@@ -118,6 +121,7 @@ mod tests {
             family: Family::of(&destination.addr()),
             destination,
             source_prefix: None,
+            tos: None,
             kind: "unicast".into(),
             table,
             metric: None,
@@ -128,6 +132,8 @@ mod tests {
             nexthop_id: None,
             mtu: None,
             advmss: None,
+            metrics: BTreeMap::new(),
+            preference: None,
             flags: Vec::new(),
         }
     }
@@ -169,6 +175,13 @@ mod tests {
             usual(vec![route("0.0.0.0/0", MAIN, "up"), costly, route("10.1.0.0/16", MAIN, "cheap")], Vec::new());
         assert_eq!(device(&state, Flow::to([10, 1, 2, 3].into())).as_deref(), Some("cheap"));
         assert_eq!(device(&state, Flow::to([10, 2, 2, 3].into())).as_deref(), Some("up"));
+    }
+
+    #[test]
+    fn a_route_for_a_type_of_service_is_not_for_every_packet() {
+        let urgent = Route { tos: Some(0x10), ..route("10.1.0.0/16", MAIN, "urgent") };
+        let state = usual(vec![urgent, route("0.0.0.0/0", MAIN, "up")], Vec::new());
+        assert_eq!(device(&state, Flow::to([10, 1, 2, 3].into())).as_deref(), Some("up"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A route, as `RTM_GETROUTE` tells it, and the nexthop objects that it may name.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -18,6 +19,9 @@ pub struct Route {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub source_prefix: Option<IpNet>,
+    /// IPv4: only for packets with this type of service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tos: Option<u8>,
     /// unicast, local, broadcast, blackhole, unreachable, prohibit, throw, …
     pub kind: String,
     pub table: u32,
@@ -39,6 +43,12 @@ pub struct Route {
     pub mtu: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advmss: Option<u32>,
+    /// The rest of `RTA_METRICS`, by the names and in the units of `ip route`: initcwnd, hoplimit, rto_min, lock, …
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, String>,
+    /// `RTA_PREF` of a router advertisement (RFC 4191), unless it is medium: low, high.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preference: Option<String>,
     /// `RTNH_F_*` and `RTM_F_*` by their `ip route` names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
@@ -68,6 +78,9 @@ pub struct NextHop {
     /// 1 unless ECMP says more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u16>,
+    /// The tunnel that packets are put in, in the words of `ip route`: `mpls 100/200`, `ip id 7 dst 10.0.0.9`, `bpf`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encap: Option<String>,
     /// onlink, linkdown, dead, …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,

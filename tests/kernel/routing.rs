@@ -38,6 +38,7 @@ fn pod<'a>(commands: impl IntoIterator<Item = &'a str>) -> NetnsState {
 fn route(route: &Route) -> String {
     let mut words = vec![route.kind.clone(), route.destination.to_string()];
     words.extend(route.source_prefix.map(|net| format!("from {net}")));
+    words.extend(route.tos.map(|tos| format!("tos {tos:#x}")));
     words.extend(route.nexthop_id.map(|id| format!("nhid {id}")));
     let hops: Vec<String> = route.next_hops.iter().map(hop).collect();
     words.push(hops.join(" | "));
@@ -46,6 +47,8 @@ fn route(route: &Route) -> String {
     words.extend(route.metric.map(|metric| format!("metric {metric}")));
     words.extend(route.mtu.map(|mtu| format!("mtu {mtu}")));
     words.extend(route.advmss.map(|advmss| format!("advmss {advmss}")));
+    words.extend(route.metrics.iter().map(|(name, value)| format!("{name} {value}")));
+    words.extend(route.preference.as_ref().map(|preference| format!("pref {preference}")));
     words.extend(route.flags.iter().cloned());
     words.retain(|word| !word.is_empty());
     words.join(" ")
@@ -53,6 +56,7 @@ fn route(route: &Route) -> String {
 
 fn hop(hop: &NextHop) -> String {
     let mut words = Vec::new();
+    words.extend(hop.encap.as_ref().map(|encap| format!("encap {encap}")));
     words.extend(hop.gateway.map(|gateway| format!("via {gateway}")));
     words.extend(hop.interface.as_ref().map(|name| format!("dev {name}")));
     words.extend(hop.weight.map(|weight| format!("weight {weight}")));
@@ -117,6 +121,44 @@ fn routes_of_every_type_and_table() {
         ["via fd00:1::10 dev eth0 weight 1", "via fd00:1::11 dev eth0 weight 3"]
     );
     assert_eq!(ipv6_of("fd00:5::/64")[0].kind, "blackhole");
+}
+
+#[test]
+fn what_a_route_prescribes_and_the_tunnels_it_leads_through() {
+    if !prerequisite::root_and(&["ip"]) {
+        return;
+    }
+    let state = pod([
+        "route add default via 10.1.0.254 mtu lock 1400 window 10000 rtt 80ms rttvar 40ms ssthresh 7 cwnd 8 reordering 3 \
+         hoplimit 64 initcwnd 20 initrwnd 30 features ecn rto_min 5ms quickack 1 congctl reno",
+        "route add 10.4.0.0/16 tos 0x10 via 10.1.0.253",
+        "route add fd00:4::/64 via fd00:1::1 pref high hoplimit 3",
+        "route add 10.5.0.0/16 encap ip id 7 dst 10.0.0.9 ttl 9 via 10.1.0.253 dev eth0",
+        "route add 10.6.0.0/16 encap ip6 id 7 src fd00:1::2 dst fd00::9 hoplimit 3 tc 4 via 10.1.0.253 dev eth0",
+        "route add fd00:6::/64 encap seg6 mode encap segs fd00:9::1,fd00:9::2 dev eth0",
+        "route add fd00:7::/64 nexthop via fd00:1::10 nexthop encap seg6 mode inline segs fd00:9::1 via fd00:1::11",
+        "nexthop add id 10 encap ip id 3 dst 10.0.0.8 via 10.1.0.10 dev eth0",
+        "route add 10.8.0.0/16 nhid 10",
+    ]);
+    assert_shown(
+        &state.routes.iter().map(route).collect::<Vec<_>>(),
+        &[
+            "unicast 0.0.0.0/0 via 10.1.0.254 dev eth0 table 254 proto boot scope global mtu 1400 congctl reno cwnd 8 \
+             features ecn hoplimit 64 initcwnd 20 initrwnd 30 lock mtu,rto_min quickack 1 reordering 3 rto_min 5ms \
+             rtt 80ms rttvar 40ms ssthresh 7 window 10000",
+            "unicast 10.4.0.0/16 tos 0x10 via 10.1.0.253 dev eth0 table 254 proto boot scope global",
+            "unicast fd00:4::/64 via fd00:1::1 dev eth0 table 254 proto boot scope global metric 1024 hoplimit 3 pref high",
+            "unicast 10.5.0.0/16 encap ip id 7 dst 10.0.0.9 ttl 9 via 10.1.0.253 dev eth0 table 254 proto boot scope global",
+            "unicast 10.6.0.0/16 encap ip6 id 7 dst fd00::9 src fd00:1::2 tc 0x4 hoplimit 3 via 10.1.0.253 dev eth0 \
+             table 254 proto boot scope global",
+            "unicast fd00:6::/64 encap seg6 mode encap segs fd00:9::1,fd00:9::2 dev eth0 table 254 proto boot scope \
+             global metric 1024",
+            "unicast fd00:7::/64 via fd00:1::10 dev eth0 weight 1 | encap seg6 mode inline segs fd00:9::1,:: via \
+             fd00:1::11 dev eth0 weight 1 table 254 proto boot scope global metric 1024",
+            "unicast 10.8.0.0/16 nhid 10 encap ip id 3 dst 10.0.0.8 via 10.1.0.10 dev eth0 table 254 proto boot scope global",
+        ],
+    );
+    assert_eq!(state.problems, Vec::<String>::new());
 }
 
 #[test]

@@ -6,12 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteNextHop, RouteNextHopFlags,
-    RouteScope, RouteType, RouteVia,
+    RoutePreference, RouteScope, RouteType, RouteVia,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::netlink::Netlink;
-use super::problem;
+use super::{encap, problem, route_metric};
 use crate::model::address::Family;
 use crate::model::route::{NextHop, Nexthop, Route};
 
@@ -49,6 +49,7 @@ fn convert(message: &RouteMessage, names: &BTreeMap<u32, String>, nexthops: &[Ne
         family: Family::of(&any),
         destination: IpNet::new(any, header.destination_prefix_length).ok()?,
         source_prefix: None,
+        tos: (header.tos != 0).then_some(header.tos),
         kind: kind(header.kind),
         table: u32::from(header.table),
         metric: None,
@@ -59,6 +60,8 @@ fn convert(message: &RouteMessage, names: &BTreeMap<u32, String>, nexthops: &[Ne
         nexthop_id: None,
         mtu: None,
         advmss: None,
+        metrics: BTreeMap::new(),
+        preference: None,
         flags: flag_names(header.flags),
     };
     let mut single = NextHop::default();
@@ -67,11 +70,12 @@ fn convert(message: &RouteMessage, names: &BTreeMap<u32, String>, nexthops: &[Ne
     }
     if single.gateway.is_some() || single.ifindex.is_some() {
         single.flags = std::mem::take(&mut route.flags);
+        single.encap = encap::read(&message.attributes);
         route.next_hops.push(single);
     }
-    if let Some(id) = route.nexthop_id.filter(|_| route.next_hops.len() < 2) {
-        let hops = hops_of(id, nexthops);
-        route.next_hops = if hops.is_empty() { route.next_hops } else { hops };
+    // With net.ipv4.nexthop_compat_mode=0 the kernel leaves it to the object to tell.
+    if let Some(id) = route.nexthop_id.filter(|_| route.next_hops.is_empty()) {
+        route.next_hops = hops_of(id, nexthops);
     }
     for hop in &mut route.next_hops {
         hop.interface = hop.ifindex.and_then(|ifindex| names.get(&ifindex).cloned());
@@ -96,12 +100,14 @@ fn take(route: &mut Route, single: &mut NextHop, attribute: &RouteAttribute, hea
         RouteAttribute::Oif(ifindex) => single.ifindex = Some(*ifindex),
         RouteAttribute::NhId(id) => route.nexthop_id = Some(*id),
         RouteAttribute::MultiPath(hops) => route.next_hops = hops.iter().map(hop).collect(),
+        RouteAttribute::Preference(RoutePreference::Low) => route.preference = Some("low".to_owned()),
+        RouteAttribute::Preference(RoutePreference::High) => route.preference = Some("high".to_owned()),
         RouteAttribute::Metrics(metrics) => {
             for metric in metrics {
                 match metric {
                     RouteMetric::Mtu(mtu) => route.mtu = Some(*mtu),
                     RouteMetric::Advmss(advmss) => route.advmss = Some(*advmss),
-                    _ => {}
+                    other => route.metrics.extend(route_metric::read(other)),
                 }
             }
         }
@@ -120,6 +126,7 @@ fn hop(message: &RouteNextHop) -> NextHop {
         ifindex: Some(message.interface_index),
         interface: None,
         weight: Some(u16::from(message.hops) + 1), // rtnh_hops is the weight less one
+        encap: encap::read(&message.attributes),
         flags: flag_names(RouteFlags::from_bits_retain(u32::from(RouteNextHopFlags::bits(&message.flags)))),
     }
 }
