@@ -94,6 +94,8 @@ fn sysctls_are_those_of_the_namespace() {
         ("ipv4/conf/eth0.5/rp_filter", "2"),
         ("ipv4/conf/eth0.5/proxy_arp", "1"),
         ("ipv4/conf/eth0.5/arp_ignore", "2"),
+        ("ipv4/conf/eth0.5/arp_accept", "1"),
+        ("ipv4/conf/all/arp_notify", "1"),
         ("ipv6/conf/eth0.5/disable_ipv6", "1"),
         ("ipv6/conf/all/accept_ra", "2"),
     ];
@@ -108,6 +110,9 @@ fn sysctls_are_those_of_the_namespace() {
         ("net/ipv4/conf/eth0.5/rp_filter", "2"),
         ("net/ipv4/conf/eth0.5/proxy_arp", "1"),
         ("net/ipv4/conf/eth0.5/arp_ignore", "2"),
+        ("net/ipv4/conf/eth0.5/arp_accept", "1"),
+        ("net/ipv4/conf/eth0.5/arp_notify", "0"),
+        ("net.ipv4.conf.all.arp_notify", "1"),
         ("net/ipv6/conf/eth0.5/disable_ipv6", "1"),
         ("net.ipv6.conf.all.accept_ra", "2"),
     ] {

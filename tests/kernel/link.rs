@@ -235,6 +235,8 @@ fn settings_of_interfaces_are_what_proc_says() {
     for (path, value) in [
         ("ipv4/conf/v0/rp_filter", "2"),
         ("ipv4/conf/v0/arp_ignore", "8"),
+        ("ipv4/conf/v0/arp_accept", "2"),
+        ("ipv4/conf/v1.5/arp_notify", "1"),
         ("ipv4/conf/v1.5/proxy_arp", "1"),
         ("ipv4/conf/v1.5/route_localnet", "1"),
         ("ipv6/conf/v0/accept_ra", "2"),
@@ -253,6 +255,6 @@ fn settings_of_interfaces_are_what_proc_says() {
         assert_eq!(of_file.trim().replace('\t', " "), *value, "{name}");
         seen += usize::from(name.contains("v0") || name.contains("v1.5"));
     }
-    assert_eq!(seen, 28, "nine of IPv4 and five of IPv6, of two interfaces");
+    assert_eq!(seen, 32, "eleven of IPv4 and five of IPv6, of two interfaces");
     assert_eq!(sysctls.effective_rp_filter.get("v0"), Some(&2));
 }

@@ -11,7 +11,7 @@ const INET6_CONF: u16 = 2;
 
 /// `IPV4_DEVCONF_*` (linux/ip.h), which begin at 1, and `DEVCONF_*` (linux/ipv6.h), which begin at 0. The kernel only
 /// adds to them.
-const IPV4: [(&str, usize); 9] = [
+const IPV4: [(&str, usize); 11] = [
     ("forwarding", 1),
     ("proxy_arp", 3),
     ("send_redirects", 6),
@@ -19,6 +19,8 @@ const IPV4: [(&str, usize); 9] = [
     ("arp_filter", 13),
     ("arp_announce", 18),
     ("arp_ignore", 19),
+    ("arp_accept", 21),
+    ("arp_notify", 22),
     ("accept_local", 23),
     ("route_localnet", 26),
 ];

@@ -21,13 +21,15 @@ const OF_IPV4: [&str; 7] = [
     "ip_local_port_range",
 ];
 const CALL_IPTABLES: &str = "bridge-nf-call-iptables";
-const IPV4_OF_INTERFACE: [&str; 9] = [
+const IPV4_OF_INTERFACE: [&str; 11] = [
     "forwarding",
     "rp_filter",
     "proxy_arp",
-    "arp_ignore",
+    "arp_accept",
     "arp_announce",
     "arp_filter",
+    "arp_ignore",
+    "arp_notify",
     "accept_local",
     "route_localnet",
     "send_redirects",

@@ -1,7 +1,9 @@
 //! The kernel settings that decide most often.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use crate::model::sysctl::Sysctls;
 use crate::show::Page;
 use crate::show::page::{columns, flow, heading};
 use crate::view::inspection::Inspection;
@@ -20,6 +22,7 @@ impl Inspection {
         parts.extend(
             sysctls.effective_rp_filter.iter().map(|(interface, value)| format!("rp_filter {interface} {value}")),
         );
+        parts.extend(unusual(sysctls));
         parts.extend(sysctls.conntrack.map(|fill| format!("conntrack {} of {}", fill.count, fill.max)));
         flow(page, out, 2, &parts)?;
         if page.wide {
@@ -30,5 +33,45 @@ impl Inspection {
             )?;
         }
         Ok(())
+    }
+}
+
+/// The settings of interfaces that answer or speak for others, each 0 where nobody set it.
+const USUALLY_OFF: [&str; 6] = ["proxy_arp", "arp_accept", "arp_announce", "arp_filter", "arp_ignore", "arp_notify"];
+
+/// Those that somebody set, by value with the interfaces that have it: `proxy_arp 1 cali1, cali2`.
+fn unusual(sysctls: &Sysctls) -> Vec<String> {
+    let mut found: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for (name, value) in sysctls.values.iter().filter(|(_, value)| *value != "0") {
+        if let Some((interface, setting)) = of_interface(name) {
+            found.entry((setting, value)).or_default().push(interface);
+        }
+    }
+    found.into_iter().map(|((setting, value), who)| format!("{setting} {value} {}", who.join(", "))).collect()
+}
+
+fn of_interface(name: &str) -> Option<(&str, &str)> {
+    let rest = name.strip_prefix("net.ipv4.conf.").or_else(|| name.strip_prefix("net/ipv4/conf/"))?;
+    let (interface, setting) = rest.rsplit_once(['.', '/'])?;
+    USUALLY_OFF.contains(&setting).then_some((interface, setting))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_set_is_told_with_the_interfaces() {
+        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let values = [
+            set("net.ipv4.conf.all.arp_ignore", "0"),
+            set("net.ipv4.conf.eth0.arp_ignore", "1"),
+            set("net.ipv4.conf.eth0.forwarding", "1"),
+            set("net.ipv4.conf.eth0.proxy_arp", "1"),
+            set("net/ipv4/conf/eth0.5/proxy_arp", "1"),
+            set("net.ipv6.conf.eth0.accept_ra", "1"),
+        ];
+        let sysctls = Sysctls { values: values.into(), ..Sysctls::default() };
+        assert_eq!(unusual(&sysctls), ["arp_ignore 1 eth0", "proxy_arp 1 eth0, eth0.5"]);
     }
 }
