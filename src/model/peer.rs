@@ -94,6 +94,19 @@ impl<'a> Peers<'a> {
         if elsewhere == inode && ifindex == link.ifindex {
             return Some(absent(Verdict::None, "the kernel names no other end: it is going away".to_owned()));
         }
+        Some(self.at(inode, link, elsewhere, ifindex))
+    }
+
+    /// The device in the same namespace that `link` lies on (macvlan, ipvlan, vlan, …), which [`Peers::of`] leaves out as it
+    /// leads nowhere else.
+    pub fn beneath(&self, inode: Inode, link: &Link) -> Option<Peer> {
+        let is_beneath = |lower: &u32| *lower != 0 && *lower != link.ifindex;
+        let here = !link.is_paired() && link.link_netnsid.is_none();
+        let lower = link.link.filter(is_beneath).filter(|_| here)?;
+        Some(self.at(inode, link, inode, lower))
+    }
+
+    fn at(&self, inode: Inode, link: &Link, elsewhere: Inode, ifindex: u32) -> Peer {
         let netns = self.describe(elsewhere);
         let Some(other) = self.links.get(&(elsewhere, ifindex)).copied() else {
             let read = self.namespaces.get(&elsewhere).is_some_and(|state| state.unread().is_none());
@@ -102,11 +115,11 @@ impl<'a> Peers<'a> {
             } else {
                 (Verdict::OneSided, "that namespace could not be read".to_owned())
             };
-            return Some(Peer { ifindex: Some(ifindex), netns: Some(netns), ..absent(verdict, why) });
+            return Peer { ifindex: Some(ifindex), netns: Some(netns), ..absent(verdict, why) };
         };
         let (verdict, why) = self.prove(inode, link, elsewhere, other);
         let master = other.master.and_then(|master| self.links.get(&(elsewhere, master)));
-        Some(Peer {
+        Peer {
             verdict,
             why,
             ifindex: Some(ifindex),
@@ -118,7 +131,7 @@ impl<'a> Peers<'a> {
             netns: Some(netns),
             programs: other.programs.clone(),
             statistics: other.statistics,
-        })
+        }
     }
 
     /// The namespace that the link's `IFLA_LINK_NETNSID` names; its own where there is none.
@@ -272,6 +285,22 @@ mod tests {
         }
         let namespaces = [netns(1, vec![veth(5, Some(5), Some(-1))], &[])];
         assert_eq!(verdict(&namespaces, 1, 0), (Verdict::None, None));
+    }
+
+    #[test]
+    fn what_a_device_lies_on_is_no_other_end() {
+        let mut vlan = veth(7, Some(2), None);
+        vlan.kind = "vlan".into();
+        let mut parent = veth(2, None, None);
+        parent.kind = "physical".into();
+        let namespaces = [netns(1, vec![parent, vlan], &[])];
+        let peers = Peers::new(&namespaces);
+        let [parent, vlan] = &namespaces[0].links[..] else { panic!() };
+        assert_eq!((peers.of(1, vlan), peers.of(1, parent), peers.beneath(1, parent)), (None, None, None));
+        let lower = peers.beneath(1, vlan).unwrap();
+        assert_eq!((lower.verdict, lower.name.as_deref(), lower.ifindex), (Verdict::OneSided, Some("v2"), Some(2)));
+        // A tunnel that is bound to no device has a 0.
+        assert_eq!(peers.beneath(1, &Link { link: Some(0), ..vlan.clone() }), None);
     }
 
     #[test]

@@ -121,6 +121,38 @@ pub fn columns_and_prose(page: &Page, out: &mut dyn Write, rows: &[(String, Stri
     Ok(())
 }
 
+/// Rows of a cell and of parts, which begin in one column and stand two spaces apart. Those that have no room in the line
+/// go on below where they began.
+pub fn columns_and_parts(
+    page: &Page,
+    out: &mut dyn Write,
+    indent: usize,
+    rows: &[(String, Vec<String>)],
+) -> io::Result<()> {
+    const GAP: usize = 2;
+    let limit = page.width.unwrap_or(usize::MAX);
+    let widest = rows.iter().map(|(cell, _)| harmless(cell).width()).max().unwrap_or(0);
+    // Beside a cell of half a page the parts of all the others would have no room.
+    let left = indent + widest.min(limit / 2) + GAP;
+    for (cell, parts) in rows {
+        let cell = harmless(cell);
+        write!(out, "{:indent$}{cell}", "")?;
+        let mut used = indent + cell.width();
+        for part in parts.iter().filter(|part| !part.is_empty()) {
+            let part = harmless(part);
+            let mut start = left.max(used + GAP);
+            if start > left && start + part.width() > limit {
+                writeln!(out)?;
+                (used, start) = (0, left);
+            }
+            write!(out, "{:gap$}", "", gap = start - used)?;
+            used = prose(page, out, left + GAP, start, &part)?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
 /// Goes on in a line of which `used` columns are, breaking it between words; each further line is indented by `left`.
 /// Gives the columns that are used then.
 pub fn prose(page: &Page, out: &mut dyn Write, left: usize, used: usize, text: &str) -> io::Result<usize> {
@@ -176,6 +208,33 @@ mod tests {
         let mut text = Vec::new();
         sentence(&Page { width: None, ..PAGE }, &mut text, 0, &long).unwrap();
         assert_eq!(String::from_utf8(text).unwrap(), format!("{long}\n"));
+    }
+
+    #[test]
+    fn parts_without_room_go_on_below() {
+        let parts = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
+        let hops = ["nexthop via 10.1.0.10 dev eth0", "nexthop via 10.1.0.11 dev eth0"];
+        let rows = [
+            ("default".to_owned(), parts(&["via 10.1.0.1", "mtu 1400"])),
+            ("10.3.0.0/16".to_owned(), parts(&[&["metric 4"], &hops[..]].concat())),
+            ("unreachable 2001:db8:1:2:3:4:5:6/128".to_owned(), parts(&["dev lo", "table 100"])),
+            ("blackhole 10.5.0.0/16".to_owned(), Vec::new()),
+        ];
+        let narrow = Page { width: Some(56), ..PAGE };
+        let mut text = Vec::new();
+        columns_and_parts(&narrow, &mut text, 2, &rows).unwrap();
+        let expected = "  default                       via 10.1.0.1  mtu 1400
+  10.3.0.0/16                   metric 4
+                                nexthop via 10.1.0.10
+                                  dev eth0
+                                nexthop via 10.1.0.11
+                                  dev eth0
+  unreachable 2001:db8:1:2:3:4:5:6/128  dev lo
+                                table 100
+  blackhole 10.5.0.0/16
+";
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(text, expected);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
 use super::cni::{Attached, attached};
+use super::host_route::{self, Detour};
 use super::inspected_endpoint::{self, InspectedEndpoint};
 use super::inspected_ipam::{self, InspectedIpam};
 use super::kube::{InKubernetes, in_kubernetes};
@@ -18,7 +19,7 @@ use crate::model::neighbour::Neighbour;
 use crate::model::netns::{Netns, NetnsState};
 use crate::model::node::Node;
 use crate::model::peer::{Peer, Peers};
-use crate::model::route::Route;
+use crate::model::route::{Nexthop, Route};
 use crate::model::rule::Rule;
 use crate::model::socket::Sockets;
 use crate::model::source::Asked;
@@ -41,6 +42,8 @@ pub struct Inspection {
     pub netns: Option<Netns>,
     pub interfaces: Vec<Interface>,
     pub routes: Vec<Route>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nexthops: Vec<Nexthop>,
     pub rules: Vec<Rule>,
     pub neighbours: Vec<Neighbour>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,9 +91,12 @@ pub struct Interface {
     pub master_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<Peer>,
-    /// How the host reaches each address: address → the route that its tables hold for it.
+    /// How the host reaches each address: address → the route that its rules and tables lead to, unless that is the default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub host_routes: BTreeMap<IpAddr, Route>,
+    /// The addresses that no route of the host leads to by the other end, and what becomes of packets to them instead.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub host_detours: BTreeMap<IpAddr, Detour>,
 }
 
 /// Puts together what the node knows of the pick, with the name resolution that was read for it.
@@ -114,6 +120,7 @@ pub fn inspection(node: &Node, pick: Pick, dns: Option<Dns>) -> Inspection {
         workload,
         netns,
         routes: state.routes,
+        nexthops: state.nexthops,
         rules: state.rules,
         neighbours: state.neighbours,
         sysctls: state.sysctls,
@@ -138,31 +145,20 @@ fn shared_with(node: &Node, pick: Pick) -> Vec<Workload> {
 fn interfaces(node: &Node, state: &NetnsState) -> Vec<Interface> {
     let peers = Peers::new(&node.namespaces);
     let host = node.namespace(node.host_netns).filter(|host| host.netns.inode != state.netns.inode);
-    let interface = |link: &Link| Interface {
-        master_name: link.master.and_then(|master| name_of(state, master)),
-        peer: peers.of(state.netns.inode, link),
-        host_routes: host.map(|host| host_routes(host, link)).unwrap_or_default(),
-        link: link.clone(),
+    let interface = |link: &Link| {
+        let peer = peers.of(state.netns.inode, link).or_else(|| peers.beneath(state.netns.inode, link));
+        let on_host = host.map(|host| host_route::ways(host, link, peer.as_ref())).unwrap_or_default();
+        Interface {
+            master_name: link.master.and_then(|master| name_of(state, master)),
+            peer,
+            host_routes: on_host.routes,
+            host_detours: on_host.detours,
+            link: link.clone(),
+        }
     };
     state.links.iter().map(interface).collect()
 }
 
 fn name_of(state: &NetnsState, ifindex: u32) -> Option<String> {
     state.links.iter().find(|link| link.ifindex == ifindex).map(|link| link.name.clone())
-}
-
-/// The longest match in the host's main table; policy rules may send packets elsewhere, which `trace` follows.
-fn host_routes(host: &NetnsState, link: &Link) -> BTreeMap<IpAddr, Route> {
-    const MAIN: u32 = 254;
-    let addresses = link.addresses.iter().filter(|address| address.scope == "global").map(|address| address.address);
-    let best = |address: IpAddr| {
-        let fits = host
-            .routes
-            .iter()
-            .filter(|route| route.table == MAIN && route.destination.contains(&address) && !route.is_default());
-        let best =
-            fits.max_by_key(|route| (route.destination.prefix_len(), std::cmp::Reverse(route.metric.unwrap_or(0))))?;
-        Some((address, best.clone()))
-    };
-    addresses.filter_map(best).collect()
 }

@@ -9,6 +9,7 @@ pub mod endpoint;
 pub mod error;
 pub mod exec;
 pub mod gc;
+mod host_route;
 pub mod inspected_endpoint;
 pub mod inspected_ipam;
 pub mod inspection;

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use crate::show::page::{columns, flow, heading};
-use crate::show::{Page, harmless};
+use crate::show::Page;
+use crate::show::page::{columns, flow, heading, sentence};
 use crate::view::inspection::Inspection;
 
 impl Inspection {
@@ -29,6 +29,6 @@ impl Inspection {
                 &dns.hosts.iter().map(|host| vec![host.address.clone(), host.names.join(" ")]).collect::<Vec<_>>(),
             )?;
         }
-        dns.problems.iter().try_for_each(|problem| writeln!(out, "  {}", harmless(problem)))
+        dns.problems.iter().try_for_each(|problem| sentence(page, out, 2, problem))
     }
 }

@@ -2,14 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::routing::route_row;
+use super::routing::route_line;
 use crate::model::address::Address;
 use crate::model::bpf::Attachment;
 use crate::model::link::{OperationalState, Statistics};
 use crate::model::peer::{Peer, Verdict};
-use crate::show::page::{flow, heading};
+use crate::show::Page;
+use crate::show::page::{flow, heading, sentence};
 use crate::show::words::{bytes, count, operational};
-use crate::show::{Page, harmless};
 use crate::view::inspection::{Inspection, Interface};
 
 impl Inspection {
@@ -77,7 +77,9 @@ fn traffic(counters: &Statistics) -> Vec<String> {
 
 fn show_peer(interface: &Interface, peer: &Peer, page: &Page, out: &mut dyn Write) -> io::Result<()> {
     let what = if interface.link.is_paired() { "peer" } else { "lower" };
+    let same = interface.link.link_netnsid.is_none();
     let netns = peer.netns.as_ref().map(|netns| match (netns.is_host, &netns.path, &netns.holder) {
+        _ if same => "same netns".to_owned(),
         (true, ..) => "host".to_owned(),
         (_, Some(path), _) => format!("netns {} {path}", netns.inode),
         (_, _, Some(holder)) => format!("netns {} of {holder}", netns.inode),
@@ -115,12 +117,26 @@ fn show_peer(interface: &Interface, peer: &Peer, page: &Page, out: &mut dyn Writ
     let painted = if peer.verdict == Verdict::Confirmed { page.good(verdict) } else { page.bad(verdict) };
     writeln!(out, "{unpainted}{}", if verdict.is_empty() { String::new() } else { painted })?;
     if let Some(why) = peer.why.as_ref().filter(|_| interface.link.is_paired()) {
-        writeln!(out, "          {}", harmless(why))?;
+        sentence(page, out, 10, why)?;
     }
     programs(page, out, 10, &peer.programs)?;
+    host_routes(interface, page, out)
+}
+
+fn host_routes(interface: &Interface, page: &Page, out: &mut dyn Write) -> io::Result<()> {
     for (address, route) in &interface.host_routes {
-        let words = route_row(route).into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-        flow(page, out, 10, &[format!("host route to {address}: {words}")])?;
+        if !interface.host_detours.contains_key(address) {
+            sentence(page, out, 10, &format!("host route to {address}: {}", route_line(route)))?;
+        }
+    }
+    for (address, detour) in &interface.host_detours {
+        let instead = match (&detour.route, &detour.rule) {
+            (Some(route), _) if route.refuses() => format!("packets to it are refused by {}", route_line(route)),
+            (Some(route), _) => format!("packets to it go by {}", route_line(route)),
+            (None, Some(rule)) => format!("packets to it are refused by rule {} ({})", rule.priority, rule.action),
+            (None, None) => "network is unreachable".to_owned(),
+        };
+        sentence(page, out, 10, &format!("host route to {address}: none, {instead}"))?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ mod workload;
 
 use std::io::{self, Write};
 
-use super::page::sentence;
+use super::page::{prose, sentence};
 use super::source::sources;
 use super::{Page, Show, harmless};
 use crate::model::workload::Workload;
@@ -34,7 +34,10 @@ impl Show for Inspection {
         self.cni(page, out)?;
         self.kubernetes(page, out)?;
         for problem in &self.problems {
-            writeln!(out, "{} {}", page.bad("! not read:"), harmless(problem))?;
+            let sign = "! not read:";
+            write!(out, "{} ", page.bad(sign))?;
+            prose(page, out, 2, sign.len() + 1, &harmless(problem))?;
+            writeln!(out)?;
         }
         sources(page, out, &self.sources)?;
         self.faults(page, out)

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use crate::model::address::Family;
 use crate::model::neighbour::Neighbour;
-use crate::model::route::{NextHop, Route};
+use crate::model::route::{NextHop, Nexthop, Route};
 use crate::model::rule::Rule;
 use crate::show::Page;
-use crate::show::page::{columns, heading};
+use crate::show::page::{columns, columns_and_parts, heading};
 use crate::view::inspection::Inspection;
 
 /// The tables that every netns has; their routes are shown as they are, others with their number.
@@ -19,10 +19,15 @@ impl Inspection {
         let shown: Vec<&Route> = self.routes.iter().filter(|route| page.wide || is_telling(route)).collect();
         if self.netns.is_some() && !self.interfaces.is_empty() {
             heading(page, out, "ROUTES")?;
-            columns(out, 2, &shown.iter().map(|route| route_row(route)).collect::<Vec<_>>())?;
+            let row = |route: &&Route| route_row(route, page.wide);
+            columns_and_parts(page, out, 2, &shown.iter().map(row).collect::<Vec<_>>())?;
             if shown.is_empty() {
                 writeln!(out, "  none")?;
             }
+        }
+        if page.wide && !self.nexthops.is_empty() {
+            heading(page, out, "NEXTHOPS")?;
+            columns_and_parts(page, out, 2, &self.nexthops.iter().map(nexthop_row).collect::<Vec<_>>())?;
         }
         let rules: Vec<Vec<String>> =
             self.rules.iter().filter(|rule| page.wide || !is_usual(rule)).map(rule_row).collect();
@@ -57,17 +62,26 @@ fn is_telling(route: &Route) -> bool {
     route.table != LOCAL && !link_local
 }
 
-pub(super) fn route_row(route: &Route) -> Vec<String> {
+/// As one line, for where a route is only mentioned.
+pub(super) fn route_line(route: &Route) -> String {
+    let (destination, parts) = route_row(route, false);
+    [destination].into_iter().chain(parts).collect::<Vec<_>>().join(" ")
+}
+
+/// The destination, and what is told of it; in wide also who put it there.
+fn route_row(route: &Route, wide: bool) -> (String, Vec<String>) {
     let destination = if route.is_default() { "default".to_owned() } else { route.destination.to_string() };
     let destination = if route.kind == "unicast" { destination } else { format!("{} {destination}", route.kind) };
     let mut rest = Vec::new();
-    match route.next_hops.as_slice() {
-        [] => {}
-        [one] => rest.push(hop(one)),
-        several => rest.push(format!("[{}]", several.iter().map(hop).collect::<Vec<_>>().join(" | "))),
+    if let [one] = route.next_hops.as_slice() {
+        rest.push(hop(one));
     }
+    rest.extend(route.tos.map(|tos| format!("tos {tos:#x}")));
     rest.extend(route.mtu.map(|mtu| format!("mtu {mtu}")));
+    rest.extend(route.advmss.map(|advmss| format!("advmss {advmss}")));
+    rest.extend(route.metrics.iter().map(|(name, value)| format!("{name} {value}")));
     rest.extend(route.metric.map(|metric| format!("metric {metric}")));
+    rest.extend(route.preference.as_ref().map(|preference| format!("pref {preference}")));
     rest.extend(route.preferred_source.map(|source| format!("src {source}")));
     rest.extend(route.source_prefix.map(|source| format!("from {source}")));
     rest.extend(route.nexthop_id.map(|id| format!("nhid {id}")));
@@ -77,11 +91,26 @@ pub(super) fn route_row(route: &Route) -> Vec<String> {
     if route.table != MAIN {
         rest.push(format!("table {}", route.table));
     }
-    vec![destination, rest.join("  ")]
+    rest.extend(wide.then(|| format!("proto {}", route.protocol)));
+    rest.extend(route.flags.iter().cloned());
+    if let several @ [_, _, ..] = route.next_hops.as_slice() {
+        rest.extend(several.iter().map(|each| format!("nexthop {}", hop(each))));
+    }
+    (destination, rest)
+}
+
+/// In the words of `ip nexthop`.
+fn nexthop_row(nexthop: &Nexthop) -> (String, Vec<String>) {
+    let member = |(id, weight): &(u32, u16)| if *weight > 1 { format!("{id},{weight}") } else { id.to_string() };
+    let group: Vec<String> = nexthop.group.iter().map(member).collect();
+    let group = Some(group).filter(|group| !group.is_empty()).map(|group| format!("group {}", group.join("/")));
+    let parts = [group, nexthop.blackhole.then(|| "blackhole".to_owned()), Some(hop(&nexthop.hop))];
+    (format!("id {}", nexthop.id), parts.into_iter().flatten().collect())
 }
 
 fn hop(hop: &NextHop) -> String {
     let parts = [
+        hop.encap.as_ref().map(|encap| format!("encap {encap}")),
         hop.gateway.map(|gateway| format!("via {gateway}")),
         hop.interface.as_ref().map(|interface| format!("dev {interface}")),
         hop.weight.filter(|weight| *weight > 1).map(|weight| format!("weight {weight}")),
