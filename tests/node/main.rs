@@ -12,4 +12,6 @@ mod networks;
 mod places;
 mod plain_user;
 mod pods;
+mod programs;
+mod screen;
 mod sources;

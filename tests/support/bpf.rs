@@ -136,17 +136,28 @@ impl Map {
     }
 }
 
-/// A classifier of that name that has nothing to say: `r0 = TC_ACT_UNSPEC; exit`.
+/// A classifier of that name that has nothing to say (`TC_ACT_UNSPEC`).
 pub fn classifier(name: &str) -> OwnedFd {
     const SCHED_CLS: u32 = 3;
-    let instructions: [u64; 2] = [0xb7 | 0xffff_ffff << 32, 0x95];
+    load(SCHED_CLS, name, -1)
+}
+
+/// An XDP program of that name that lets everything pass (`XDP_PASS`).
+pub fn xdp(name: &str) -> OwnedFd {
+    const XDP: u32 = 6;
+    load(XDP, name, 2)
+}
+
+/// `r0 = verdict; exit`.
+fn load(prog_type: u32, name: &str, verdict: i32) -> OwnedFd {
+    let instructions: [u64; 2] = [0xb7 | u64::from(verdict.cast_unsigned()) << 32, 0x95];
     let license = *b"GPL\0";
     let mut prog_name = [0; 16];
     let known = name.len().min(15);
     prog_name[..known].copy_from_slice(&name.as_bytes()[..known]);
     let address = |pointer: *const u8| pointer.expose_provenance() as u64;
     let mut load = Load {
-        prog_type: SCHED_CLS,
+        prog_type,
         insn_cnt: 2,
         insns: address(instructions.as_ptr().cast()),
         license: address(license.as_ptr()),
@@ -159,6 +170,13 @@ pub fn classifier(name: &str) -> OwnedFd {
     unsafe {
         OwnedFd::from_raw_fd(fd as i32)
     }
+}
+
+/// The id and the tag of a program, as the kernel tells them beside the descriptor.
+pub fn id_and_tag(program: &OwnedFd) -> (u32, String) {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).unwrap();
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t")).unwrap();
+    (field("prog_id").parse().unwrap(), field("prog_tag").to_owned())
 }
 
 /// How many values a map has that has one a CPU.
