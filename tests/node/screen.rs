@@ -63,7 +63,7 @@ fn each_source_is_shown_with_its_answer_and_its_time() {
         };
         assert_eq!(row("kernel"), "2 namespaces");
         assert!(row("proc").contains("network namespace"), "{sources}");
-        assert!(row("cni cache").starts_with("absent: "), "{sources}");
+        assert!(row("cilium agent").starts_with("absent: no socket at "), "{sources}");
     }
 }
 
