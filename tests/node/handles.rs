@@ -1,5 +1,7 @@
 //! Any handle finds the container, on every runtime, and its peer is what `ip` says from both sides.
 
+use serde_json::Value;
+
 use crate::support::containerd::Containerd;
 use crate::support::docker::Docker;
 use crate::support::facts::{self, Veth};
@@ -62,6 +64,8 @@ impl<'a> Expected<'a> {
         assert_eq!(peer["name"], self.veth.peer_name, "{handle}");
         assert_eq!(peer["mac"], self.veth.peer_mac, "{handle}");
         assert_eq!(peer["netns"]["isHost"], true, "{handle}");
+        assert!(link["hostRoutes"][&self.veth.address].is_object(), "{handle}: {link:#}");
+        assert_eq!(link["hostDetours"], Value::Null, "{handle}: {link:#}");
         assert_eq!(peer["netns"]["inode"], facts::inode("/proc/self/ns/net"), "{handle}");
     }
 

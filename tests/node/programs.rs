@@ -80,12 +80,19 @@ fn programs_at_both_sides_of_a_pods_veth() {
 
     let table = podnet.env("COLUMNS", "80".into()).run(&["inspect", "default/hooked/app"]).stdout;
     let (pods, hosts) = table.split_once("└─ peer").unwrap();
-    for (text, programs) in [(pods, in_pod), (hosts, on_host)] {
+    for (text, programs, is_host) in [(pods, in_pod, false), (hosts, on_host, true)] {
         for program in programs {
             let word = |key: &str| program[key].as_str().unwrap().to_owned();
             let hook = word("hook").replace('-', " ");
-            let line = format!("{hook}   {}   id {}   tag {}", word("name"), program["id"], word("tag"));
-            assert!(text.lines().any(|shown| shown.trim() == line), "«{line}» in\n{table}");
+            let way = match (is_host, hook.as_str()) {
+                (false, _) => "",
+                (true, "tc egress") => "to pod",
+                (true, _) => "from pod",
+            };
+            let id = format!("id {} tag {}", program["id"], word("tag"));
+            let line = format!("{way} {hook} {} {id}", word("name"));
+            let is_shown = |shown: &str| shown.split_whitespace().eq(line.split_whitespace());
+            assert!(text.lines().any(is_shown), "«{line}» in\n{table}");
         }
     }
 }

@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use super::routing::route_line;
 use crate::model::address::Address;
-use crate::model::bpf::Attachment;
+use crate::model::bpf::{Attachment, Hook};
 use crate::model::link::{OperationalState, Statistics};
 use crate::model::peer::{Peer, Verdict};
 use crate::show::Page;
-use crate::show::page::{flow, heading, sentence};
+use crate::show::page::{columns_and_parts, flow, heading, sentence};
 use crate::show::words::{bytes, count, operational};
 use crate::view::inspection::{Inspection, Interface};
 
@@ -62,7 +62,7 @@ fn show_interface(interface: &Interface, page: &Page, out: &mut dyn Write) -> io
     if let Some(counters) = link.statistics.filter(|_| link.kind != "loopback" || page.wide) {
         flow(page, out, 10, &traffic(&counters))?;
     }
-    programs(page, out, 10, &link.programs)?;
+    programs(page, out, &link.programs, |_| None)?;
     interface.peer.as_ref().map_or(Ok(()), |peer| show_peer(interface, peer, page, out))
 }
 
@@ -119,7 +119,8 @@ fn show_peer(interface: &Interface, peer: &Peer, page: &Page, out: &mut dyn Writ
     if let Some(why) = peer.why.as_ref().filter(|_| interface.link.is_paired()) {
         sentence(page, out, 10, why)?;
     }
-    programs(page, out, 10, &peer.programs)?;
+    let outside = !same && peer.netns.as_ref().is_some_and(|netns| netns.is_host) && interface.link.is_paired();
+    programs(page, out, &peer.programs, |hook| outside.then(|| direction(hook)))?;
     host_routes(interface, page, out)
 }
 
@@ -141,19 +142,27 @@ fn host_routes(interface: &Interface, page: &Page, out: &mut dyn Write) -> io::R
     Ok(())
 }
 
-fn programs(page: &Page, out: &mut dyn Write, indent: usize, programs: &[Attachment]) -> io::Result<()> {
-    for program in programs {
-        flow(
-            page,
-            out,
-            indent,
-            &[
-                program.hook.to_string(),
-                program.name.clone().unwrap_or_default(),
-                format!("id {}", program.id),
-                program.tag.as_ref().map(|tag| format!("tag {tag}")).unwrap_or_default(),
-            ],
-        )?;
+/// With which packets each sees, where that can be told.
+fn programs(
+    page: &Page,
+    out: &mut dyn Write,
+    programs: &[Attachment],
+    direction: impl Fn(Hook) -> Option<&'static str>,
+) -> io::Result<()> {
+    let row = |program: &Attachment| {
+        let way = direction(program.hook).map(|way| format!("{way:8}  ")).unwrap_or_default();
+        let tag = program.tag.as_ref().map(|tag| format!("tag {tag}")).unwrap_or_default();
+        let told = vec![program.name.clone().unwrap_or_default(), format!("id {}", program.id), tag];
+        (format!("{way}{}", program.hook), told)
+    };
+    columns_and_parts(page, out, 10, &programs.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Which packets of a pod's it sees at the host's end of the pair: what enters there left the pod. Of netkit each program
+/// sees what its own device sends, and both hang on the host's.
+fn direction(hook: Hook) -> &'static str {
+    match hook {
+        Hook::Xdp | Hook::TcIngress | Hook::TcxIngress | Hook::NetkitPeer => "from pod",
+        Hook::TcEgress | Hook::TcxEgress | Hook::NetkitPrimary => "to pod",
     }
-    Ok(())
 }

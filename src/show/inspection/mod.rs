@@ -75,3 +75,30 @@ pub fn spelling(workload: &Workload) -> Option<String> {
     });
     id.or_else(|| workload.pid.map(|pid| format!("pid:{pid}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use unicode_width::UnicodeWidthStr;
+
+    use super::*;
+
+    #[test]
+    fn what_was_not_read_keeps_to_the_page() {
+        let why = "routes: the kernel refused: Operation not permitted (os error 1)\u{1b}[2J";
+        let dns = json!({"nameservers": [], "search": [], "options": [], "hosts": [], "problems": [format!("/etc/hosts: {why}")]});
+        let inspection = json!({"apiVersion": "podnet/v1", "kind": "Inspection", "node": "n", "collectedAt": "2026-11-24T00:00:00Z",
+            "sharedWith": [], "interfaces": [], "routes": [], "rules": [], "neighbours": [], "dns": dns, "problems": [why],
+            "sources": []});
+        let inspection: Inspection = serde_json::from_value(inspection).unwrap();
+        let mut text = Vec::new();
+        inspection.table(&Page { width: Some(60), colour: false, wide: false }, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.lines().all(|line| line.width() <= 60), "{text}");
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let told = "routes: the kernel refused: Operation not permitted (os error 1)\\u{1b}[2J";
+        for line in [format!("! not read: {told}"), format!("/etc/hosts: {told}")] {
+            assert!(words.contains(&line), "«{line}» in\n{text}");
+        }
+    }
+}
