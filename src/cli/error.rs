@@ -45,7 +45,7 @@ pub enum Error {
     NoTarget { candidates: Vec<Candidate> },
     #[error("no workload here has a network of its own")]
     NothingRuns,
-    #[error("«{text}» has no network any more: it does not run")]
+    #[error("«{text}» has no network: it does not run")]
     Stopped { text: String },
     #[error("no workload is seen, and {hidden} processes are hidden from podnet")]
     NothingSeen { hidden: usize },

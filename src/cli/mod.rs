@@ -107,7 +107,7 @@ pub(crate) struct Common {
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
     output: Format,
     /// Ask only these runtimes (docker, containerd, cri-o, podman), or none
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", value_delimiter = ',')]
     runtime: Vec<String>,
     /// CRI socket to ask instead of the usual ones
     #[arg(

@@ -29,16 +29,17 @@ fn answer(source: &Asked) -> String {
     }
 }
 
-/// Who was asked in vain: those that answered, those that are not here, and why the others did not.
+/// Who was asked in vain: those that answered, those that are not here, and why the others did not, without what that means
+/// and what to do.
 pub fn answers(page: &Page, out: &mut dyn Write, sources: &[Asked]) -> io::Result<()> {
     let of = |status| sources.iter().filter(move |source| source.status == status);
     let names = |status| of(status).map(|source| source.name.as_str()).collect::<Vec<_>>().join(", ");
     let row = |word: &str, text: String| (format!("  {word}"), text);
     let mut rows = vec![row("asked", names(Status::Present)), row("absent", names(Status::Absent))];
-    rows.extend(
-        of(Status::Failed)
-            .map(|source| row("failed", format!("{}: {}", source.name, source.detail.as_deref().unwrap_or_default()))),
-    );
+    rows.extend(of(Status::Failed).map(|source| {
+        let why = source.detail.as_deref().unwrap_or_default();
+        row("failed", format!("{}: {}", source.name, why.split(" (").next().unwrap_or(why)))
+    }));
     rows.retain(|(_, text)| !text.is_empty());
     columns_and_prose(page, out, &rows)
 }
@@ -76,7 +77,12 @@ SOURCES
         let sources = [
             asked("docker", Status::Absent, "no socket at /run/docker.sock", 1.0),
             asked("podman", Status::Absent, "", 1.0),
-            asked("cri", Status::Failed, "no answer within 2 s, \u{1b}[2Jand what is to be said of that", 1.0),
+            asked(
+                "cri",
+                Status::Failed,
+                "no answer within 2 s, \u{1b}[2Jand what is to be said of that (run as root)",
+                1.0,
+            ),
             asked("proc", Status::Present, "23 processes", 1.0),
         ];
         let mut text = Vec::new();

@@ -43,9 +43,7 @@ pub(super) fn find(node: &Node, reading: &Reading) -> Vec<Match> {
             "address",
         ),
         Reading::Mac(mac) => mac_owner(node, *mac),
-        Reading::Device(name) => {
-            devices(node, |link| link.name == *name || link.alternative_names.contains(name), "host interface")
-        }
+        Reading::Device(name) => devices(node, |link| is_called(link, name), "host interface"),
         Reading::Ifindex(ifindex) => devices(node, |link| link.ifindex == *ifindex, "host ifindex"),
         Reading::Endpoint(id) => endpoints(node, |endpoint| endpoint.id == *id, "endpoint"),
         Reading::Identity(identity) => endpoints(node, |endpoint| endpoint.identity == Some(*identity), "identity"),
@@ -165,6 +163,12 @@ fn mac_owner(node: &Node, mac: Mac) -> Vec<Match> {
     let inside = |state: &NetnsState| !state.netns.is_host && state.links.iter().any(|link| link.mac == Some(mac));
     let found = namespaces(node, inside, "MAC");
     if found.is_empty() { devices(node, |link| link.mac == Some(mac), "MAC of its host interface") } else { found }
+}
+
+/// Also with its other end behind it, as `ip` prints it: `lxc1@if2`.
+fn is_called(link: &Link, name: &str) -> bool {
+    let own = |name: &str| link.name == name || link.alternative_names.iter().any(|alternative| alternative == name);
+    own(name) || name.split_once('@').is_some_and(|(name, _)| own(name))
 }
 
 /// A host interface means the namespace that its other end is in, and the host's own where it has none. Where that namespace

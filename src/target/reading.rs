@@ -136,6 +136,9 @@ fn explicit(text: &str) -> Result<Option<Reading>, Unusable> {
     if text.starts_with('/') {
         return Ok(Some(Reading::Path(text.to_owned())));
     }
+    if let Some(inode) = text.strip_prefix("net:[").and_then(|rest| rest.strip_suffix(']')?.parse().ok()) {
+        return Ok(Some(Reading::Inode(inode))); // as the link in /proc says it
+    }
     let Some((word, rest)) = text.split_once(':') else { return Ok(None) };
     let malformed = |what| Unusable::Malformed { text: rest.to_owned(), what };
     Ok(Some(match word {
@@ -238,6 +241,7 @@ mod tests {
         assert_eq!(readings("identity:24105"), [Reading::Identity(24105)]);
         assert_eq!(readings("pid:4313"), [Reading::Pid(4313)]);
         assert_eq!(readings("netns:4026532281"), [Reading::Inode(4026532281)]);
+        assert_eq!(readings("net:[4026532281]"), [Reading::Inode(4026532281)]);
         assert_eq!(readings("netns:/run/netns/x"), [Reading::Path("/run/netns/x".into())]);
         assert_eq!(readings("/proc/1/ns/net"), [Reading::Path("/proc/1/ns/net".into())]);
         assert_eq!(readings("fd42::1"), [Reading::Ip("fd42::1".parse().unwrap())]);

@@ -9,7 +9,7 @@ use super::reading::Target;
 use crate::model::netns::Inode;
 use crate::model::node::Node;
 use crate::model::source::Asked;
-use crate::model::workload::Role;
+use crate::model::workload::{Role, Workload};
 
 /// What was found: a workload, a namespace, or both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,14 +87,21 @@ fn bare(text: &str) -> &str {
     rest.strip_prefix("//").unwrap_or(rest)
 }
 
+fn container_of_pod(workload: &Workload) -> Option<String> {
+    let pod = workload.pod.as_ref()?;
+    Some(format!("{}/{}/{}", pod.namespace, pod.name, pod.container.as_ref()?))
+}
+
 fn not_found(node: &Node, target: &Target) -> Unresolved {
     /// Below this two words have little to do with each other.
     const ALIKE: f64 = 0.75;
     const SHOWN: usize = 3;
+    let typed = bare(&target.text);
     let mut names: BTreeSet<String> = BTreeSet::new();
     for workload in &node.workloads {
         names.extend(workload.name.clone());
         names.extend(workload.pod.as_ref().map(|pod| format!("{}/{}", pod.namespace, pod.name)));
+        names.extend(container_of_pod(workload).filter(|_| typed.matches('/').count() > 1));
         names.extend(workload.id.as_ref().map(|id| id.get(..12).unwrap_or(id).to_owned()));
     }
     let paths = || node.namespaces.iter().flat_map(|state| &state.netns.paths);
@@ -102,7 +109,6 @@ fn not_found(node: &Node, target: &Target) -> Unresolved {
     names.extend(paths().filter_map(|path| Some(Path::new(path).file_name()?.to_string_lossy().into_owned())));
     names
         .extend(node.namespace(node.host_netns).into_iter().flat_map(|host| &host.links).map(|link| link.name.clone()));
-    let typed = bare(&target.text);
     let mut near: Vec<(f64, String)> =
         names.into_iter().map(|name| (strsim::jaro_winkler(&name, typed), name)).collect();
     near.retain(|(score, _)| *score >= ALIKE);
@@ -121,7 +127,7 @@ mod tests {
     use crate::model::address::{Address, Family};
     use crate::model::link::Link;
     use crate::model::netns::{Holder, HolderKind, Netns, NetnsState, Nsid};
-    use crate::model::workload::{Pod, Role, State, Workload};
+    use crate::model::workload::{Pod, State};
 
     fn container(id: &str, name: &str, netns: Inode) -> Workload {
         let pid = id.bytes().map(u32::from).sum::<u32>() + 1000;
@@ -223,6 +229,9 @@ mod tests {
             "66:1e:8f:0b:7a:52",
             "dev:lxc1",
             "lxc1",
+            "lxc1@if2",
+            "dev:lxc1@if2",
+            "net:[10]",
             "750",
             "ifindex:750",
             "netns:10",
@@ -283,6 +292,8 @@ mod tests {
     fn what_is_not_there_names_what_is_near() {
         let Err(Unresolved::NotFound { nearest, .. }) = pick("default/web-7") else { panic!() };
         assert!(nearest.contains(&"default/web-0".to_owned()), "{nearest:?}");
+        let Err(Unresolved::NotFound { nearest, .. }) = pick("default/web-0/ap") else { panic!() };
+        assert_eq!(nearest[..2], ["default/web-0/app", "default/web-1/app"], "{nearest:?}");
         for (typed, near) in
             [("lxc2", "lxc1"), ("dev:lxc2", "lxc1"), ("netns:lefd", "left"), ("/run/netns/lefd", "/run/netns/left")]
         {

@@ -38,6 +38,7 @@ fn every_wrong_word_has_its_status() {
         (&["list", "--sort", "colour"], 2, "invalid value 'colour'"),
         (&["list", "--runtime", "lxd"], 2, "hint: one of docker"),
         (&["list", "--runtime", "none", "--runtime", "docker"], 2, "goes with no other"),
+        (&["list", "--runtime", "docker,none"], 2, "goes with no other"),
         (&["ipam", "pool", "list", "--from", "x"], 2, "unexpected argument '--from'"),
         (&["ipam", "show", "10.42.0.7", "--from", "x"], 2, "unexpected argument '--from'"),
         (&["ipam", "release", "10.42.0.7", "--from", "x"], 2, "unexpected argument '--from'"),

@@ -25,7 +25,7 @@ fn a_container_that_runs_is_not_said_to_be_gone() {
     let ran = podnet.run(&["inspect", &id[..12]]);
     assert_eq!(ran.status, 0, "{ran:?}");
     assert!(ran.stdout.contains("running") && ran.stdout.contains("needs CAP_SYS_PTRACE"), "{}", ran.stdout);
-    assert!(!ran.stdout.contains("none any more") && !ran.stdout.contains("no nameserver"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("NETNS\n  none") && !ran.stdout.contains("no nameserver"), "{}", ran.stdout);
     let ran = podnet.run(&["exec", &id[..12], "--", "true"]);
     assert_eq!(ran.status, 5, "{ran:?}");
     assert!(ran.stderr.contains("hidden") && ran.stderr.contains("CAP_SYS_PTRACE"), "{}", ran.stderr);

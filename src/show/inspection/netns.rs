@@ -46,7 +46,7 @@ impl Inspection {
     fn without_netns(&self) -> &'static str {
         match &self.workload {
             None => "none any more: nothing here is at its interface",
-            Some(workload) if !workload.is_alive() => "none any more: the container does not run",
+            Some(workload) if !workload.is_alive() => "none: the container does not run",
             Some(workload) if workload.pid.is_some() => "not known: its process is hidden (needs CAP_SYS_PTRACE)",
             Some(_) => "not known: no process of it is to be seen here",
         }
