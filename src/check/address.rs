@@ -38,11 +38,10 @@ fn none(pod: &Pod<'_>) -> Vec<Hit> {
         .filter(|address| families.contains(&Family::of(address)))
         .map(|address| address.to_string())
         .collect();
-    let source = if pod.attachments.is_empty() { "runtime" } else { "CNI cache" };
     let shown = shown(pod, end.link).saw("addresses of the pod", addresses(pod), "kernel").saw(
         "given to it",
         promised.join("  "),
-        source,
+        pod.promised_by(),
     );
     let fix = promised.first().map(|address| {
         pod.inside(&format!(

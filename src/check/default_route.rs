@@ -67,7 +67,7 @@ fn promised_default(pod: &Pod<'_>, family: Family) -> Option<Promised> {
         let gateway = route.gateway.or_else(|| of_address.filter_map(|address| address.gateway).next());
         let via = gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
         let value = format!("{}{via}", route.destination);
-        Some(Promised { what: "added by CNI", value, source: "CNI cache".to_owned(), gateway })
+        Some(Promised { what: "added by CNI", value, source: attachment.kept_by.word().to_owned(), gateway })
     });
     let by_runtime = || {
         let workload = pod.workloads.iter().find(|workload| !workload.networks.is_empty())?;

@@ -149,7 +149,7 @@ impl<'r> Running<'r, '_> {
             Need::Processes => self.facts.silent("proc"),
             Need::Everyone => self.facts.not_everyone(),
             Need::Earlier => self.facts.earlier.is_none().then(|| "takes two looks: --watch".to_owned()),
-            Need::Attachments => self.facts.node.attachments.is_none().then(|| self.facts.why_silent("cni cache")),
+            Need::Attachments => self.facts.node.attachments.is_none().then(|| self.facts.no_attachments()),
             Need::Networks => {
                 self.facts.node.networks.is_none().then(|| "the CNI configurations were not read".to_owned())
             }

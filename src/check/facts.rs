@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::model::attachment::{Attachment, Keeper};
 use crate::model::count::counted;
 use crate::model::link::Link;
 use crate::model::netns::{Inode, NetnsState};
@@ -79,6 +80,15 @@ impl Facts<'_> {
         self.silent(name).unwrap_or_else(|| format!("{name} told nothing"))
     }
 
+    /// Why nothing is known of attachments: who keeps them failed, or nobody does.
+    pub fn no_attachments(&self) -> String {
+        let failed = |keeper: &Keeper| {
+            self.node.sources.iter().any(|source| source.name == keeper.source() && source.status == Status::Failed)
+        };
+        let keeper = Some(Keeper::Podnet).filter(failed).unwrap_or_default();
+        self.why_silent(keeper.source())
+    }
+
     /// Why no container is known to be gone: no runtime answered, or one of them failed.
     pub fn no_runtime(&self) -> Option<String> {
         let answered = self.runtimes().any(|source| source.status == Status::Present);
@@ -102,12 +112,15 @@ impl Facts<'_> {
         links.flat_map(|link| &link.addresses).map(|address| address.address).collect()
     }
 
-    /// Whether a container runs, by a runtime or by its processes; a sandbox counts as long as it is listed.
+    /// Whether a container runs, by a runtime or by its processes; a sandbox counts as long as it is listed, and a
+    /// namespace that podnet gave a network as long as it is there.
     pub fn knows_container(&self, id: &str) -> bool {
-        self.node.workloads.iter().any(|workload| {
+        let runs = self.node.workloads.iter().any(|workload| {
             let sandbox = workload.pod.as_ref().and_then(|pod| pod.sandbox_id.as_deref());
             workload.id.as_deref() == Some(id) || sandbox == Some(id)
-        })
+        });
+        let stands = |attachment: &Attachment| attachment.container_id == id && attachment.netns_inode.is_some();
+        runs || self.node.attachments.iter().flatten().any(stands)
     }
 
     /// What was just made, or is just going away, is in somebody's hands; what is of unknown age may be.

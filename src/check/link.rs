@@ -201,7 +201,7 @@ fn missing(pod: &Pod<'_>) -> Vec<Hit> {
             Hit::new().saw(format!("interfaces in {}", pod.place()), names(&pod.state.links), "kernel").saw(
                 "made by ADD",
                 [Some(attachment.ifname.clone()), address].into_iter().flatten().collect::<Vec<_>>().join("  "),
-                "CNI cache",
+                attachment.kept_by.word(),
             )
         })
         .collect();

@@ -86,7 +86,7 @@ pub static PATH_GONE: Rule = Rule {
 fn path_gone(pod: &Pod<'_>) -> Vec<Hit> {
     let process = pod.workloads.iter().find_map(|workload| workload.pid);
     let told =
-        pod.attachments.iter().filter_map(|attachment| attachment.netns.as_deref()).map(|path| (path, "CNI cache"));
+        pod.attachments.iter().filter_map(|attachment| Some((attachment.netns.as_deref()?, attachment.kept_by.word())));
     let by_runtime = pod.workloads.iter().filter_map(|workload| {
         Some((workload.netns_path.as_deref()?, workload.runtime.as_deref().unwrap_or("runtime")))
     });

@@ -23,7 +23,7 @@ pub struct Pod<'a> {
     pub workloads: Vec<&'a Workload>,
     /// The interfaces that lead out of it, towards the host.
     pub ends: Vec<End<'a>>,
-    /// What libcni's cache says was made for it.
+    /// What libcni's cache or podnet's journals say was made for it.
     pub attachments: Vec<&'a Attachment>,
     /// As podnet takes it for a target.
     pub name: String,
@@ -70,7 +70,7 @@ pub fn pods<'a>(facts: &'a Facts<'a>) -> Vec<Pod<'a>> {
         .collect()
 }
 
-/// Attachments by namespace: by the container that they were made for, else by the path of its mount.
+/// Attachments by namespace: by the container that they were made for, else by its number, else by the path of its mount.
 fn promises<'a>(
     facts: &Facts<'a>,
     residents: &BTreeMap<Inode, Vec<&'a Workload>>,
@@ -93,8 +93,9 @@ fn promises<'a>(
         .flatten()
         .filter(|attachment| attachment.problem.is_none() && attachment.ifname != "lo");
     for attachment in readable {
+        let by_container = by_container.get(attachment.container_id.as_str()).copied();
         let by_mount = || by_path.get(short_path(attachment.netns.as_deref()?)).copied();
-        if let Some(inode) = by_container.get(attachment.container_id.as_str()).copied().or_else(by_mount) {
+        if let Some(inode) = by_container.or(attachment.netns_inode).or_else(by_mount) {
             promised.entry(inode).or_default().push(attachment);
         }
     }
@@ -216,6 +217,11 @@ impl<'a> Pod<'a> {
 
     pub fn has_runtime_networks(&self) -> bool {
         self.workloads.iter().any(|workload| !workload.networks.is_empty())
+    }
+
+    /// Who says what it was given, for evidence.
+    pub fn promised_by(&self) -> &'static str {
+        self.attachments.first().map_or("runtime", |attachment| attachment.kept_by.word())
     }
 
     /// Whether it was given an address of that family when it was made.

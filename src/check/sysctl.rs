@@ -158,7 +158,7 @@ fn ipv6_disabled(pod: &Pod<'_>) -> Vec<Hit> {
     vec![shown(pod, end.link).saw("disable_ipv6", "1", "kernel").saw(
         "given to it",
         promised.join("  "),
-        if pod.attachments.is_empty() { "runtime" } else { "CNI cache" },
+        pod.promised_by(),
     )]
 }
 

@@ -8,7 +8,10 @@ use crate::cni::{self, CACHE_ROOT};
 use crate::collect::log;
 use crate::collect::options::{Depth, Options};
 use crate::collect::survey::{Survey, survey};
+use crate::flow;
+use crate::flow::journal::DEFAULT_RUN;
 use crate::ipam::{DEFAULT_ROOT, evidence, reader};
+use crate::model::attachment::{Attachment, Keeper};
 use crate::model::count::counted;
 use crate::model::node::Node;
 use crate::model::source::{Answer, Asked, Status};
@@ -66,12 +69,29 @@ pub fn add_ranges(node: &mut Node) {
     cni::evidence::add_ranges(node);
 }
 
-/// What libcni's cache tells of attachments.
+/// What libcni's cache tells of attachments, and podnet's journals of those that no runtime keeps there.
 pub fn add_attachments(node: &mut Node) {
+    let cached = attachments(node, Keeper::CniCache, || cni::evidence::attachments(Path::new(CACHE_ROOT)));
+    let own = attachments(node, Keeper::Podnet, || flow::evidence::attachments(Path::new(DEFAULT_RUN)));
+    let failed = |keeper: Keeper| {
+        node.sources.iter().any(|source| source.name == keeper.source() && source.status == Status::Failed)
+    };
+    node.attachments = match (cached, own) {
+        // By half they would make what they do not tell of look well.
+        _ if failed(Keeper::CniCache) || failed(Keeper::Podnet) => None,
+        (Some(mut all), Some(mut own)) => {
+            own.retain(|own| !all.iter().any(|cached| cached.is_of_interface(&own.container_id, &own.ifname)));
+            all.append(&mut own);
+            Some(all)
+        }
+        (cached, own) => cached.or(own),
+    };
+}
+
+fn attachments(node: &mut Node, keeper: Keeper, read: impl Fn() -> Answer<Vec<Attachment>>) -> Option<Vec<Attachment>> {
     let start = Instant::now();
-    let attachments = cni::evidence::attachments(Path::new(CACHE_ROOT));
-    node.attachments =
-        told(node, "cni cache", start, attachments, |list| counted(list.len(), "attachment", "attachments"));
+    let answer = read();
+    told(node, keeper.source(), start, answer, |list| counted(list.len(), "attachment", "attachments"))
 }
 
 /// What the address stores of this node hold.

@@ -57,12 +57,13 @@ fn fill(attachment: &mut Attachment, cached: &Cached) {
         attachment.ranges = ranges(&network);
     }
     match cached.add_result() {
-        Ok(result) => told(attachment, &result.unwrap_or_default()),
+        Ok(result) => take_result(attachment, &result.unwrap_or_default()),
         Err(invalid) => attachment.problem = Some(chain(&invalid)),
     }
 }
 
-fn told(attachment: &mut Attachment, result: &AddResult) {
+/// What an ADD gave back.
+pub fn take_result(attachment: &mut Attachment, result: &AddResult) {
     let interface = |interface: &super::result::Interface| AttachedInterface {
         name: interface.name.clone(),
         mac: interface.mac.parse().ok(),

@@ -74,7 +74,8 @@ impl Journals {
         self.run.join("attachments")
     }
 
-    fn path(&self, owner: &Owner) -> PathBuf {
+    /// Where the journal of an attachment is.
+    pub fn path(&self, owner: &Owner) -> PathBuf {
         self.directory().join(format!("{}@{}", owner.container_id(), owner.ifname()))
     }
 

@@ -9,6 +9,7 @@ pub mod agent;
 pub mod delegate;
 mod engine;
 pub mod error;
+pub mod evidence;
 pub mod gc;
 pub mod guest;
 pub mod journal;

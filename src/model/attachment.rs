@@ -1,5 +1,5 @@
-//! What was made for a container's interface, as those who made it wrote down: libcni's cache of ADD results, and the
-//! runtime's own books.
+//! What was made for a container's interface, as those who made it wrote down: libcni's cache of ADD results, podnet's
+//! journals, and the runtime's own books.
 
 use std::net::IpAddr;
 
@@ -10,12 +10,44 @@ use serde::{Deserialize, Serialize};
 
 use super::address_store::AddressRange;
 use super::mac::Mac;
+use super::netns::Inode;
 use super::workload::Pod;
 
-/// One file of libcni's cache: the result of an ADD.
+/// Who wrote down what was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keeper {
+    /// libcni, for the runtime that called the plugins.
+    #[default]
+    CniCache,
+    /// podnet itself, of `podnet create`.
+    Podnet,
+}
+
+impl Keeper {
+    /// Its name under «sources».
+    pub fn source(self) -> &'static str {
+        match self {
+            Keeper::CniCache => "cni cache",
+            Keeper::Podnet => "podnet's journals",
+        }
+    }
+
+    /// As evidence names it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Keeper::CniCache => "CNI cache",
+            Keeper::Podnet => "podnet's journal",
+        }
+    }
+}
+
+/// One file of libcni's cache, the result of an ADD; or one of podnet's journals, of what `podnet create` made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attachment {
+    #[serde(default)]
+    pub kept_by: Keeper,
     pub file: String,
     /// When the file was written: the time of the ADD.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,6 +59,9 @@ pub struct Attachment {
     /// Where the runtime had mounted the netns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub netns: Option<String>,
+    /// The namespace that it was made in, where that still is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netns_inode: Option<Inode>,
     /// From `CNI_ARGS`, which kubelet's runtimes fill.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<Pod>,
@@ -89,6 +124,10 @@ impl Attachment {
     /// Of the runtime's own doing, not of a network's: containerd and CRI-O keep one for `lo`.
     pub fn is_loopback(&self) -> bool {
         self.ifname == "lo"
+    }
+
+    pub fn is_of_interface(&self, container_id: &str, ifname: &str) -> bool {
+        self.container_id == container_id && self.ifname == ifname
     }
 
     /// Its interfaces inside.

@@ -11,7 +11,7 @@ use crate::model::source::Asked;
 /// Of Cilium, by their names under «sources».
 const OF_CILIUM: [&str; 4] = [agent::SOURCE, "cilium state", "cilium maps", "endpoint log"];
 /// Of others that `list` does not ask.
-const OF_INSPECT: [&str; 3] = ["cni cache", "host-local", "podnet's addresses"];
+const OF_INSPECT: [&str; 4] = ["cni cache", "podnet's journals", "host-local", "podnet's addresses"];
 const KUBERNETES: &str = "kubernetes";
 
 /// As `list` reads it; the API server is asked only by who wants it.

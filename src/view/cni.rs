@@ -27,7 +27,7 @@ pub struct Attached {
     pub disagreements: Vec<Disagreement>,
 }
 
-/// The attachments of a workload's sandbox or of a namespace; None where the cache was not read, or has nothing of
+/// The attachments of a workload's sandbox or of a namespace; None where who keeps them was not read, or has nothing of
 /// what CNI has no part in: the host's namespace, and containers that are no pod's.
 pub fn attached(node: &Node, workload: Option<&Workload>, state: &NetnsState) -> Option<Vec<Attached>> {
     let all = node.attachments.as_ref()?;
@@ -37,7 +37,9 @@ pub fn attached(node: &Node, workload: Option<&Workload>, state: &NetnsState) ->
     let sandbox = workload.and_then(|workload| workload.pod.as_ref()?.sandbox_id.as_ref());
     let ids: Vec<&String> = workload.and_then(|workload| workload.id.as_ref()).into_iter().chain(sandbox).collect();
     let is_its = |attachment: &&Attachment| {
-        ids.contains(&&attachment.container_id) || attachment.netns.as_deref().is_some_and(|path| is_at(state, path))
+        ids.contains(&&attachment.container_id)
+            || attachment.netns_inode == Some(state.netns.inode)
+            || attachment.netns.as_deref().is_some_and(|path| is_at(state, path))
     };
     let its: Vec<Attached> = all.iter().filter(is_its).map(|attachment| compared(node, state, attachment)).collect();
     let is_pod = workload.is_some_and(|workload| workload.pod.is_some());

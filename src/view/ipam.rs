@@ -101,7 +101,8 @@ pub struct AddressList {
 #[serde(rename_all = "camelCase")]
 pub struct HeldAddress {
     pub address: IpAddr,
-    /// Who says that he gave it: podnet, cilium agent, host-local; cni cache, where none of them does.
+    /// Who says that he gave it: podnet, cilium agent, host-local; cni cache or podnet's journals, where none of them
+    /// does.
     pub by: String,
     /// The pool, or the network of host-local.
     pub pool: String,

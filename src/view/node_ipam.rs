@@ -304,7 +304,7 @@ pub fn addresses(node: &Node, only: Option<&str>) -> AddressList {
         let unknown = attachment.addresses.iter().filter(|each| given(&each.address.addr()));
         items.extend(unknown.map(|each| HeldAddress {
             address: each.address.addr(),
-            by: "cni cache".to_owned(),
+            by: attachment.kept_by.source().to_owned(),
             pool: attachment.ipam.clone().unwrap_or_else(|| attachment.network.clone()),
             owner: attachment.pod.as_ref().map(|pod| format!("{}/{}", pod.namespace, pod.name)),
             container_id: Some(attachment.container_id.clone()),

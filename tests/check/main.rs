@@ -15,6 +15,7 @@ mod cilium;
 mod cilium_node;
 mod cilium_rules;
 mod containerd;
+mod created;
 mod declared;
 mod docker;
 mod dockerd;

@@ -8,12 +8,10 @@ use crate::check::link::shown;
 use crate::check::paste::word;
 use crate::check::pod::Pod;
 use crate::check::rule::{Need, Rule, Run, Severity};
-use crate::model::attachment::{AttachedInterface, Attachment};
+use crate::model::attachment::{AttachedInterface, Attachment, Keeper};
 use crate::model::link::Link;
 use crate::model::peer::Verdict;
 use crate::model::workload::{Role, State};
-
-const CACHE: &str = "CNI cache";
 
 pub static ADDRESS_LOST: Rule = Rule {
     code: "PN-CNI-001",
@@ -44,7 +42,7 @@ fn address_lost(pod: &Pod<'_>) -> Vec<Hit> {
         let add = format!("ip addr add {} dev {}", given.address, word(&attachment.ifname));
         Hit::new()
             .saw(format!("addresses in {}", pod.place()), listed(&own), "kernel")
-            .saw("given by ADD", given.address.to_string(), CACHE)
+            .saw("given by ADD", given.address.to_string(), attachment.kept_by.word())
             .command(pod.inside(&add))
     })
     .collect()
@@ -89,7 +87,7 @@ fn address_added(pod: &Pod<'_>) -> Vec<Hit> {
             let delete = format!("ip addr del {text} dev {}", word(&link.name));
             shown(pod, link)
                 .saw("address", text, "kernel")
-                .saw("given by ADD", listed(&given), CACHE)
+                .saw("given by ADD", listed(&given), pod.promised_by())
                 .command(pod.inside(&delete))
         })
         .collect()
@@ -130,7 +128,7 @@ fn route_lost(pod: &Pod<'_>) -> Vec<Hit> {
         let family = crate::check::pod::family_of(&route.destination);
         Hit::new()
             .saw(format!("routes in {}", pod.place()), crate::check::route::routes(pod.state, family), "kernel")
-            .saw("given by ADD", text.clone(), CACHE)
+            .saw("given by ADD", text.clone(), attachment.kept_by.word())
             .command(pod.inside(&format!("ip route add {text} dev {}", word(&attachment.ifname))))
     })
     .collect()
@@ -186,11 +184,19 @@ fn changed(
     pod: &Pod<'_>,
     look: impl Fn(&AttachedInterface, &Link) -> Option<(&'static str, String, String, String)>,
 ) -> Vec<Hit> {
-    let made = pod.attachments.iter().flat_map(|attachment| attachment.inside());
-    let hit = |made: &AttachedInterface| {
+    let made = pod
+        .attachments
+        .iter()
+        .flat_map(|attachment| attachment.inside().map(move |interface| (*attachment, interface)));
+    let hit = |(attachment, made): (&Attachment, &AttachedInterface)| {
         let link = pod.state.link_named(&made.name)?;
         let (what, now, then, set) = look(made, link)?;
-        Some(shown(pod, link).saw(what, now, "kernel").saw("set by ADD", then, CACHE).command(pod.inside(&set)))
+        Some(
+            shown(pod, link)
+                .saw(what, now, "kernel")
+                .saw("set by ADD", then, attachment.kept_by.word())
+                .command(pod.inside(&set)),
+        )
     };
     made.filter_map(hit).collect()
 }
@@ -220,7 +226,7 @@ fn other_host_end(pod: &Pod<'_>) -> Vec<Hit> {
             shown(pod, end.link).saw("its other end", crate::check::link::far_named(far), "kernel").saw(
                 "made by ADD on the host",
                 names.join(", "),
-                CACHE,
+                attachment.kept_by.word(),
             )
         })
     };
@@ -248,7 +254,9 @@ fn cache_damaged(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
         .flatten()
         .filter_map(|attachment| attachment.problem.as_ref().map(|problem| (attachment, problem)));
     damaged
-        .map(|(attachment, problem)| Hit::new().thing(attachment.file.clone()).saw("problem", problem.clone(), CACHE))
+        .map(|(attachment, problem)| {
+            Hit::new().thing(attachment.file.clone()).saw("problem", problem.clone(), attachment.kept_by.word())
+        })
         .collect()
 }
 
@@ -279,10 +287,11 @@ fn stale_attachment(facts: &Facts<'_>, pods: &[Pod<'_>]) -> Vec<Hit> {
     stale
         .map(|attachment| {
             let address = attachment.addresses.iter().map(|address| address.address.to_string()).collect::<Vec<_>>();
+            let keeper = attachment.kept_by.word();
             Hit::new()
                 .thing(attachment.file.clone())
-                .saw("container", attachment.container_id.clone(), CACHE)
-                .saw("addresses", address.join("  "), CACHE)
+                .saw("container", attachment.container_id.clone(), keeper)
+                .saw("addresses", address.join("  "), keeper)
                 .saw("known to a runtime or in a netns", "no", "proc")
         })
         .collect()
@@ -304,7 +313,8 @@ pub static NOT_ON_RECORD: Rule = Rule {
 
 fn not_on_record(pod: &Pod<'_>) -> Vec<Hit> {
     // Where nothing at all is on record, the runtime keeps it elsewhere.
-    let kept_here = pod.facts.node.attachments.iter().flatten().any(|attachment| !attachment.is_loopback());
+    let kept = |attachment: &Attachment| attachment.kept_by == Keeper::CniCache && !attachment.is_loopback();
+    let kept_here = pod.facts.node.attachments.iter().flatten().any(kept);
     let sandbox = pod.workloads.iter().find(|workload| {
         let by_cni = workload.seen_by.iter().any(|source| source == "cri") || workload.networks.is_empty();
         workload.role == Role::Sandbox && workload.state == State::Running && by_cni
@@ -316,6 +326,6 @@ fn not_on_record(pod: &Pod<'_>) -> Vec<Hit> {
     vec![Hit::new().saw("sandbox", id, sandbox.runtime.as_deref().unwrap_or("runtime")).saw(
         "attachments of it",
         "none",
-        CACHE,
+        Keeper::CniCache.word(),
     )]
 }

@@ -71,7 +71,8 @@ fn two_default_routes(pod: &Pod<'_>) -> Vec<Hit> {
             bringing
                 .iter()
                 .fold(Hit::new(), |hit, attachment| {
-                    hit.saw(format!("default route of {}", attachment.network), attachment.ifname.clone(), "CNI cache")
+                    let what = format!("default route of {}", attachment.network);
+                    hit.saw(what, attachment.ifname.clone(), attachment.kept_by.word())
                 })
                 .saw(format!("default routes in {}", pod.place()), ways.join(", "), "kernel")
         })
