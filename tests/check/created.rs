@@ -79,3 +79,21 @@ fn the_next_namespace_of_the_same_number_was_promised_nothing() {
     let errors: Vec<_> = found(&node.report()).into_iter().filter(|(_, severity)| severity == "error").collect();
     assert_eq!(errors, []);
 }
+
+#[test]
+fn what_a_runtime_keeps_as_well_is_told_once() {
+    let Some(node) = Node::new(Kind::None) else { return };
+    let conf = node.machine.scratch().text("own.conflist");
+    let list = r#"{"cniVersion": "1.1.0", "name": "own", "plugins": [{"type": "podnet"}]}"#;
+    node.machine.scratch().write("own.conflist", list);
+    let created = node.machine.podnet(&["create", "demo", "--conf", &conf, "--yes"]);
+    assert_eq!(created.status, 0, "{}{}", created.stdout, created.stderr);
+    let keepers = || {
+        let shown = node.machine.podnet(&["inspect", "demo", "--no-kube", "-o", "jsonpath={.cni[*].keptBy}"]);
+        shown.stdout.trim().to_owned()
+    };
+    assert_eq!(keepers(), "cni-cache");
+    node.run("rm /var/lib/cni/results/*");
+    assert_eq!(keepers(), "podnet");
+    assert_healthy(&node, "without the cache");
+}
