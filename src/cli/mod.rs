@@ -245,7 +245,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(status) => return status,
     };
     cli.common.log.start();
-    raise_descriptor_limit();
+    make_room_for_descriptors();
     let result = match &cli.command {
         Command::Status(status) => status.run(&cli.common),
         Command::List(list) => list.run(&cli.common),
@@ -326,10 +326,19 @@ fn explained(usage: &clap::Error, meant: Option<String>) -> Error {
     }
 }
 
-/// A node with a thousand namespaces has a thousand of them open at once here; exec lowers it again.
-fn raise_descriptor_limit() {
+/// A node with a thousand namespaces has a thousand of them open at once here. The table of descriptors is made large
+/// while podnet is one thread: in a process of several the kernel waits for every core each time that the table doubles
+/// (`synchronize_rcu` in `expand_fdtable`, fs/file.c), some ten milliseconds.
+fn make_room_for_descriptors() {
+    use nix::fcntl::{FcntlArg, fcntl};
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    const ROOM: u64 = 4096;
+    let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    let last = i32::try_from(most.min(ROOM)).map_or(0, |room| room - 1);
+    if let Ok(some_file) = std::fs::File::open("/dev/null")
+        && let Ok(last) = fcntl(&some_file, FcntlArg::F_DUPFD_CLOEXEC(last))
+    {
+        let _ = nix::unistd::close(last);
     }
 }
