@@ -87,7 +87,8 @@ impl Handle {
     /// Opens `/proc/PID/ns/net`, which the kernel makes: unlike at a path where anything may have been put, it can be
     /// opened without a look at what it is.
     pub fn open_link(path: &Path) -> Result<Self, Error> {
-        let file = nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+        use rustix::fs::{Mode, OFlags, open};
+        let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let file = file.map_err(|errno| Error::Open { path: path.to_owned(), source: errno.into() })?;
         Self::of_file(file.into(), path)
     }

@@ -3,10 +3,8 @@
 
 use std::io::{self, Write};
 
-use unicode_width::UnicodeWidthStr;
-
 use super::inspection::spelling;
-use super::page::{columns, flow, sentence};
+use super::page::{columns, columns_of, flow, sentence};
 use super::source::sources;
 use super::words::{short, state};
 use super::{Page, Show, harmless};
@@ -67,9 +65,13 @@ impl List {
         let limit = page.width.unwrap_or(usize::MAX);
         // Where only namespaces are shown the notes are what tells them apart; else they are for a few rows.
         let notes = self.items.iter().all(|item| item.workload.is_none());
-        let fits = |manner: &Manner| width(&manner.table(&self.items), notes) <= limit;
-        let Some(manner) = manners.into_iter().find(fits).or(last) else { return Ok(()) };
-        let mut table = manner.table(&self.items);
+        let tabled = |manner: Manner| {
+            let table = manner.table(&self.items);
+            (manner, table)
+        };
+        let fits = |(_, table): &(Manner, Vec<Vec<String>>)| page.width.is_none() || width(table, notes) <= limit;
+        let fitting = manners.into_iter().map(tabled).find(fits);
+        let Some((manner, mut table)) = fitting.or_else(|| last.map(tabled)) else { return Ok(()) };
         // A note that reaches over the edge has a line of its own.
         let columns_alone = width(&table, false) + GAP;
         let below: Vec<_> = table.iter_mut().map(|row| overlong(row, limit.saturating_sub(columns_alone))).collect();
@@ -118,13 +120,13 @@ impl List {
 /// With or without the notes, which stand in the last column.
 fn width(table: &[Vec<String>], notes: bool) -> usize {
     let count = table.first().map_or(0, |header| header.len().saturating_sub(usize::from(!notes)));
-    let widest = |at: usize| table.iter().filter_map(|row| row.get(at)).map(|cell| harmless(cell).width()).max();
+    let widest = |at: usize| table.iter().filter_map(|row| row.get(at)).map(|cell| columns_of(&harmless(cell))).max();
     (0..count).filter_map(widest).map(|width| width + GAP).sum::<usize>().saturating_sub(GAP)
 }
 
 /// Takes the note of a row away where it is wider than that.
 fn overlong(row: &mut Vec<String>, room: usize) -> Option<String> {
-    let wide = row.last().is_some_and(|note| harmless(note).width() > room);
+    let wide = row.last().is_some_and(|note| columns_of(&harmless(note)) > room);
     if wide { row.pop() } else { None }
 }
 
@@ -269,6 +271,8 @@ fn inhabitants(netns: &Netns) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use unicode_width::UnicodeWidthStr;
+
     use super::*;
 
     fn list(pod: &str) -> List {

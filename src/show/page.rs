@@ -90,20 +90,34 @@ pub fn sentence(page: &Page, out: &mut dyn Write, indent: usize, text: &str) -> 
     writeln!(out)
 }
 
+/// Columns that a text without control characters takes. Most are ASCII, which needs no look into Unicode's tables.
+pub fn columns_of(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.width() }
+}
+
 /// Rows in columns, two spaces apart, as wide as their widest cell; trailing spaces left out.
 pub fn columns(out: &mut dyn Write, indent: usize, rows: &[Vec<String>]) -> io::Result<()> {
-    let rows: Vec<Vec<String>> =
-        rows.iter().map(|row| row.iter().map(|cell| harmless(cell).into_owned()).collect()).collect();
+    let measured = |cell| {
+        let cell = harmless(cell);
+        let width = columns_of(&cell);
+        (cell, width)
+    };
+    let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| measured(cell)).collect()).collect();
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.width()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..count).map(width).collect();
+    let widest = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|(_, width)| *width).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count).map(widest).collect();
+    let mut line = String::new();
     for row in &rows {
-        let mut line = " ".repeat(indent);
-        for (cell, width) in row.iter().zip(&widths) {
+        line.clear();
+        let mut gap = indent;
+        for ((cell, width), widest) in row.iter().zip(&widths) {
+            line.extend(std::iter::repeat_n(' ', gap));
             line.push_str(cell);
-            line.push_str(&" ".repeat((width + 2).saturating_sub(cell.width())));
+            gap = widest + 2 - width;
         }
-        writeln!(out, "{}", line.trim_end())?;
+        line.truncate(line.trim_end().len());
+        line.push('\n');
+        out.write_all(line.as_bytes())?;
     }
     Ok(())
 }

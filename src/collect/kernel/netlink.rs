@@ -132,20 +132,28 @@ impl Netlink {
     where
         T: NetlinkSerializable + NetlinkDeserializable,
     {
+        self.request_with(question, |frame| T::deserialize(&frame.header(), frame.payload).ok())
+    }
+
+    /// As [`Netlink::request`], for an answer that is decoded by the caller.
+    pub fn request_with<Q, T>(&mut self, question: Q, decode: impl Fn(&Frame<'_>) -> Option<T>) -> Result<T, Error>
+    where
+        Q: NetlinkSerializable,
+    {
         self.send(question, NLM_F_REQUEST)?;
-        let answer = self.one_answer();
+        let answer = self.one_answer(decode);
         self.told(answer, |_| 1)
     }
 
-    fn one_answer<T: NetlinkDeserializable>(&mut self) -> Result<T, Error> {
+    fn one_answer<T>(&mut self, decode: impl Fn(&Frame<'_>) -> Option<T>) -> Result<T, Error> {
         let mut answer = None;
         while answer.is_none() {
-            let next = self.receive(|frame| answer = Some(T::deserialize(&frame.header(), frame.payload)))?;
+            let next = self.receive(|frame| answer = Some(decode(&frame)))?;
             if let Next::Done = next {
                 break;
             }
         }
-        answer.and_then(Result::ok).ok_or(Error::Malformed)
+        answer.flatten().ok_or(Error::Malformed)
     }
 
     /// Orders a change and waits until the kernel has made it. `flags` are `NLM_F_CREATE` and its like.

@@ -9,11 +9,17 @@ use std::os::fd::{AsFd, AsRawFd};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 
+use super::bytes::{attributes, u32_at};
 use super::netlink::Netlink;
 use super::problem;
 use crate::model::link::Link;
 use crate::model::netns::Nsid;
 use crate::netns::Handle;
+
+/// Size of `struct rtgenmsg`, with what fills it up (`NLMSG_ALIGN`).
+const HEADER: usize = 4;
+/// `NETNSA_NSID` (linux/net_namespace.h).
+const ID: u16 = 1;
 
 /// The ids that `links` use, as far as `candidates` explain them; stops as soon as all are explained,
 /// so the likeliest candidate stands first.
@@ -43,8 +49,8 @@ pub fn unexplained<'a>(
     known: &[Nsid],
     candidates: impl Iterator<Item = &'a Handle>,
 ) -> Vec<i32> {
-    let all = problem::dump(netlink, problems, "nsids", RouteNetlinkMessage::GetNsId(NsidMessage::default()));
-    let mut rest: BTreeSet<i32> = all.iter().filter_map(id).collect();
+    let dump = netlink.dump_with(RouteNetlinkMessage::GetNsId(NsidMessage::default()), |frame| id(frame.payload));
+    let mut rest: BTreeSet<i32> = problem::told(problems, "nsids", dump).into_iter().filter(|id| *id >= 0).collect();
     rest.retain(|id| !known.iter().any(|known| known.nsid == *id));
     for handle in candidates {
         if rest.is_empty() {
@@ -60,14 +66,11 @@ pub fn unexplained<'a>(
 fn nsid_of(netlink: &mut Netlink, handle: &Handle) -> Option<i32> {
     let mut question = NsidMessage::default();
     question.attributes.push(NsidAttribute::Fd(handle.as_fd().as_raw_fd() as u32));
-    id(&netlink.request(RouteNetlinkMessage::GetNsId(question)).ok()?)
+    netlink.request_with(RouteNetlinkMessage::GetNsId(question), |frame| id(frame.payload)).ok().filter(|id| *id >= 0)
 }
 
-fn id(answer: &RouteNetlinkMessage) -> Option<i32> {
-    let RouteNetlinkMessage::NewNsId(answer) = answer else { return None };
-    let id = answer.attributes.iter().find_map(|attribute| match attribute {
-        NsidAttribute::Id(id) => Some(*id),
-        _ => None,
-    });
-    id.filter(|id| *id >= 0) // NETNSA_NSID_NOT_ASSIGNED is -1
+/// The id in an answer; `NETNSA_NSID_NOT_ASSIGNED` is -1.
+fn id(payload: &[u8]) -> Option<i32> {
+    let (_, value) = attributes(payload.get(HEADER..)?).find(|(kind, _)| *kind == ID)?;
+    u32_at(value, 0).map(u32::cast_signed)
 }
