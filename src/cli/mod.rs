@@ -85,21 +85,6 @@ enum Command {
     UninstallCni(install_cni::UninstallCni),
 }
 
-/// `podnet exec` alone: scripts call it in the place of nsenter, and to build all the other commands takes longer than to
-/// enter the namespace.
-#[derive(Debug, Parser)]
-struct ExecAlone {
-    #[command(flatten)]
-    common: Common,
-    #[command(subcommand)]
-    command: OnlyExec,
-}
-
-#[derive(Debug, Subcommand)]
-enum OnlyExec {
-    Exec(exec::Exec),
-}
-
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Common {
@@ -240,7 +225,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     if let Some(answered) = complete::answer(&arguments) {
         return answered;
     }
-    let cli = match exec_alone(&arguments).map_or_else(|| parse(&arguments), Ok) {
+    let cli = match parse_alone(&arguments).map_or_else(|| parse(&arguments), Ok) {
         Ok(cli) => cli,
         Err(status) => return status,
     };
@@ -273,11 +258,25 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// What is wrong with a command line, and its help, is told by [`parse`].
-fn exec_alone(arguments: &[OsString]) -> Option<Cli> {
-    arguments.get(1).filter(|word| *word == "exec")?;
-    let ExecAlone { common, command: OnlyExec::Exec(exec) } = ExecAlone::try_parse_from(arguments).ok()?;
-    Some(Cli { common, command: Command::Exec(exec) })
+/// The commands that people wait for and scripts call in a loop: to build all the others takes half a millisecond, longer
+/// than to enter a namespace. What is wrong with a command line, and its help, is told by [`parse`].
+fn parse_alone(arguments: &[OsString]) -> Option<Cli> {
+    match arguments.get(1)?.to_str()? {
+        "exec" => alone(arguments, "exec", Command::Exec),
+        "inspect" => alone(arguments, "inspect", Command::Inspect),
+        "list" => alone(arguments, "list", Command::List),
+        "check" => alone(arguments, "check", Command::Check),
+        _ => None,
+    }
+}
+
+fn alone<T: Args>(arguments: &[OsString], name: &'static str, command: fn(T) -> Command) -> Option<Cli> {
+    let only = T::augment_args(clap::Command::new(name));
+    let all = Common::augment_args(clap::Command::new("podnet")).subcommand(only);
+    let matches = all.try_get_matches_from(arguments).ok()?;
+    let (_, own) = matches.subcommand()?;
+    let command = command(T::from_arg_matches(own).ok()?);
+    Some(Cli { common: Common::from_arg_matches(&matches).ok()?, command })
 }
 
 /// Tells what is wrong, or what was asked about podnet itself, and returns with which status to end.

@@ -205,7 +205,9 @@ impl Survey {
                 continue;
             };
             match self.handles.get(&inode) {
-                Some(Ok(handle)) => visits.push(Visit { netns: state.netns.clone(), handle, want }),
+                Some(Ok(handle)) => {
+                    visits.push(Visit { netns: state.netns.clone(), handle, want, known: state.nsids.clone() });
+                }
                 Some(Err(why)) => state.problems = vec![why.clone()],
                 None => {}
             }

@@ -21,6 +21,7 @@ fn read(namespaces: &[&TestNetns], others: &[&TestNetns], want: &Want) -> Vec<Ne
         netns: Netns { inode: namespace.inode(), is_host: place == 0, ..Netns::default() },
         handle: namespaces[place].handle(),
         want: want.clone(),
+        known: Vec::new(),
     };
     let visits: Vec<Visit<'_>> = namespaces.iter().enumerate().map(visit).collect();
     let candidates: Vec<_> = namespaces.iter().chain(others).map(|namespace| namespace.handle()).collect();

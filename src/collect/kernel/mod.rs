@@ -6,6 +6,7 @@ pub mod bpf_map;
 pub mod bytes;
 mod devconf;
 mod encap;
+mod explain;
 mod expression;
 mod firewall;
 mod frame;

@@ -12,7 +12,6 @@ use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use super::bytes::{attributes, u32_at};
 use super::netlink::Netlink;
 use super::problem;
-use crate::model::link::Link;
 use crate::model::netns::Nsid;
 use crate::netns::Handle;
 
@@ -21,10 +20,13 @@ const HEADER: usize = 4;
 /// `NETNSA_NSID` (linux/net_namespace.h).
 const ID: u16 = 1;
 
-/// The ids that `links` use, as far as `candidates` explain them; stops as soon as all are explained,
-/// so the likeliest candidate stands first.
-pub fn read<'a>(netlink: &mut Netlink, links: &[Link], candidates: impl Iterator<Item = &'a Handle>) -> Vec<Nsid> {
-    let mut wanted: Vec<i32> = links.iter().filter_map(|link| link.link_netnsid).filter(|nsid| *nsid >= 0).collect();
+/// What `wanted` ids mean, as far as `candidates` explain them; stops as soon as all are explained, so the likeliest
+/// candidate stands first.
+pub fn read<'a>(
+    netlink: &mut Netlink,
+    mut wanted: Vec<i32>,
+    candidates: impl IntoIterator<Item = &'a Handle>,
+) -> Vec<Nsid> {
     wanted.sort_unstable();
     wanted.dedup();
     let mut found = Vec::new();
@@ -43,11 +45,11 @@ pub fn read<'a>(netlink: &mut Netlink, links: &[Link], candidates: impl Iterator
 }
 
 /// The ids of this namespace's whole table that no candidate explains; those of pairs are known from their links.
-pub fn unexplained<'a>(
+pub fn unexplained(
     netlink: &mut Netlink,
     problems: &mut Vec<String>,
     known: &[Nsid],
-    candidates: impl Iterator<Item = &'a Handle>,
+    candidates: &[&Handle],
 ) -> Vec<i32> {
     let dump = netlink.dump_with(RouteNetlinkMessage::GetNsId(NsidMessage::default()), |frame| id(frame.payload));
     let mut rest: BTreeSet<i32> = problem::told(problems, "nsids", dump).into_iter().filter(|id| *id >= 0).collect();

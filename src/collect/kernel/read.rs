@@ -1,7 +1,6 @@
 //! Reading namespaces, several at once, each in one visit.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
+use super::explain::{Looked, explain, not_explained};
 use super::netlink::Netlink;
 use super::{address, firewall, link, neighbour, nexthop, nsid, problem, program, route, rule, socket, sysctl};
 use crate::model;
@@ -78,67 +77,55 @@ pub struct Visit<'a> {
     pub netns: Netns,
     pub handle: &'a Handle,
     pub want: Want,
+    /// What is known already of its ids of others.
+    pub known: Vec<Nsid>,
 }
 
 /// Visits each and tells what it holds. `candidates` are the namespaces that a link's other end may be
 /// in, the likeliest (the host's own) first.
 pub fn read(visits: &[Visit<'_>], candidates: &[&Handle]) -> Vec<NetnsState> {
     let handles: Vec<&Handle> = visits.iter().map(|visit| visit.handle).collect();
-    let candidates = Candidates { all: candidates, likely: AtomicUsize::new(0) };
-    let found = netns::visit(&handles, |index, _| visits.get(index).map(|visit| look(visit, &candidates)));
-    let state = |(visit, found): (&Visit<'_>, Result<Option<NetnsState>, netns::Error>)| match found {
-        Ok(Some(state)) => state,
+    let likeliest = candidates.first().copied();
+    let found = netns::visit(&handles, |index, _| visits.get(index).map(|visit| look(visit, likeliest)));
+    let looked = |(visit, found): (&Visit<'_>, Result<Option<Looked>, netns::Error>)| match found {
+        Ok(Some(looked)) => looked,
         Ok(None) => unread(&visit.netns, "it was not visited".to_owned()),
         Err(error) => unread(&visit.netns, problem::chain(&error)),
     };
-    visits.iter().zip(found).map(state).collect()
-}
-
-/// Pods of a nested node (kind) have their other ends in one namespace that is not the first candidate: what
-/// explained the last pod's id is asked second, or a hundred pods would ask for a hundred candidates each.
-struct Candidates<'a> {
-    all: &'a [&'a Handle],
-    likely: AtomicUsize,
-}
-
-impl<'a> Candidates<'a> {
-    fn likeliest_first(&self) -> impl Iterator<Item = &'a Handle> {
-        let likely = self.all.get(self.likely.load(Ordering::Relaxed));
-        self.all.first().into_iter().chain(likely).chain(self.all).copied()
-    }
-
-    fn learn(&self, explained: &[Nsid]) {
-        let Some(last) = explained.last() else { return };
-        match self.all.iter().position(|candidate| candidate.inode() == last.inode) {
-            None | Some(0) => {} // the first is asked first anyway
-            Some(place) => self.likely.store(place, Ordering::Relaxed),
+    let mut looked: Vec<Looked> = visits.iter().zip(found).map(looked).collect();
+    explain(&mut looked, candidates);
+    for (Looked { state, netlink }, visit) in looked.iter_mut().zip(visits) {
+        if let Some(netlink) = netlink.as_mut().filter(|_| state.netns.is_host && visit.want.routing) {
+            state.unexplained_nsids = nsid::unexplained(netlink, &mut state.problems, &state.nsids, candidates);
         }
     }
+    looked.into_iter().map(|looked| looked.state).collect()
 }
 
-fn unread(netns: &Netns, why: String) -> NetnsState {
-    NetnsState { netns: netns.clone(), problems: vec![why], ..NetnsState::default() }
+fn unread(netns: &Netns, why: String) -> Looked {
+    let state = NetnsState { netns: netns.clone(), problems: vec![why], ..NetnsState::default() };
+    Looked { state, netlink: None }
 }
 
 /// Runs inside the namespace.
-fn look(visit: &Visit<'_>, candidates: &Candidates<'_>) -> NetnsState {
+fn look(visit: &Visit<'_>, likeliest: Option<&Handle>) -> Looked {
     let _inside = tracing::debug_span!("in", netns = visit.netns.inode).entered();
-    let (mut state, sockets) = match visit.want.sockets {
-        Sockets::None => (tables(visit, candidates), None),
-        Sockets::Listeners => (tables(visit, candidates), Some(sockets(visit))),
+    let (mut looked, sockets) = match visit.want.sockets {
+        Sockets::None => (tables(visit, likeliest), None),
+        Sockets::Listeners => (tables(visit, likeliest), Some(sockets(visit))),
         // Beside the rest, as the kernel may search the connections of all namespaces for as long as that takes. A thread
         // begins in the netns of the one that makes it (clone(2)).
         Sockets::Counted | Sockets::All => std::thread::scope(|scope| {
             let reading = std::thread::Builder::new().spawn_scoped(scope, || sockets(visit));
-            let state = tables(visit, candidates);
-            (state, Some(reading.ok().and_then(|reading| reading.join().ok()).unwrap_or_else(|| sockets(visit))))
+            let looked = tables(visit, likeliest);
+            (looked, Some(reading.ok().and_then(|reading| reading.join().ok()).unwrap_or_else(|| sockets(visit))))
         }),
     };
     if let Some((sockets, problems)) = sockets {
-        state.sockets = Some(sockets);
-        state.problems.extend(problems);
+        looked.state.sockets = Some(sockets);
+        looked.state.problems.extend(problems);
     }
-    state
+    looked
 }
 
 /// With the problems on the way.
@@ -148,14 +135,14 @@ fn sockets(visit: &Visit<'_>) -> (model::socket::Sockets, Vec<String>) {
 }
 
 /// All but the sockets.
-fn tables(visit: &Visit<'_>, candidates: &Candidates<'_>) -> NetnsState {
-    let Visit { netns, want, handle } = visit;
-    let mut netlink = match Netlink::open(netlink_sys::protocols::NETLINK_ROUTE) {
+fn tables(visit: &Visit<'_>, likeliest: Option<&Handle>) -> Looked {
+    let Visit { netns, want, handle, known } = visit;
+    let mut socket = match Netlink::open(netlink_sys::protocols::NETLINK_ROUTE) {
         Ok(netlink) => netlink,
         Err(error) => return unread(netns, problem::chain(&error)),
     };
-    let netlink = &mut netlink;
-    let mut state = NetnsState { netns: netns.clone(), ..NetnsState::default() };
+    let netlink = &mut socket;
+    let mut state = NetnsState { netns: netns.clone(), nsids: known.clone(), ..NetnsState::default() };
     let problems = &mut state.problems;
     let links = link::read(netlink, problems, want.statistics, want.sysctls);
     if want.sysctls {
@@ -164,18 +151,15 @@ fn tables(visit: &Visit<'_>, candidates: &Candidates<'_>) -> NetnsState {
     }
     state.links = links.into_iter().map(|(link, _)| link).collect();
     address::read_into(&mut state.links, netlink, problems);
-    let others = candidates.likeliest_first().filter(|other| other.inode() != handle.inode());
-    state.nsids = nsid::read(netlink, &state.links, others);
-    candidates.learn(&state.nsids);
+    let wanted = not_explained(&state.links, &state.nsids).filter_map(|link| link.link_netnsid).collect();
+    let likeliest = likeliest.filter(|other| other.inode() != handle.inode());
+    state.nsids.extend(nsid::read(netlink, wanted, likeliest));
     let names = link::names(&state.links);
     if want.routing {
         state.nexthops = nexthop::read(netlink, problems, &names);
         state.routes = route::read(netlink, problems, &names, &state.nexthops);
         state.rules = rule::read(netlink, problems);
         state.neighbours = neighbour::read(netlink, problems, &names);
-        if netns.is_host {
-            state.unexplained_nsids = nsid::unexplained(netlink, problems, &state.nsids, candidates.likeliest_first());
-        }
     }
     if !matches!(want.programs, Programs::OfNone) {
         let links = state.links.iter_mut().filter(|link| want.programs.wanted(link.ifindex));
@@ -184,5 +168,6 @@ fn tables(visit: &Visit<'_>, candidates: &Candidates<'_>) -> NetnsState {
     if want.firewall {
         state.firewall = firewall::read(problems);
     }
-    state
+    let is_done = not_explained(&state.links, &state.nsids).next().is_none() && !netns.is_host;
+    Looked { netlink: Some(socket).filter(|_| !is_done), state }
 }
