@@ -173,7 +173,7 @@ fn duplicate(_: &Facts<'_>, pods: &[Pod<'_>]) -> Vec<Hit> {
 
 /// One that failed duplicate address detection, or has not passed it, is nobody's.
 fn is_in_use(address: &Address) -> bool {
-    let unused = address.flags.iter().any(|flag| matches!(flag.as_str(), "tentative" | "dadfailed"));
+    let unused = address.flags.iter().any(|flag| matches!(flag.as_ref(), "tentative" | "dadfailed"));
     address.scope == "global" && !unused
 }
 

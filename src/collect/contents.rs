@@ -1,10 +1,17 @@
 //! Files that the kernel writes.
 
+use std::borrow::Cow;
 use std::io;
 use std::os::fd::AsFd;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::path::Arg;
+
+/// Text whose writer promises no encoding: what is no UTF-8 shows as U+FFFD. Nearly all of it is, which the standard
+/// library finds out faster when it is not to mend anything.
+pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
 
 /// A file that the kernel writes in one piece (`single_open`, sysctls): a read that leaves room has it whole. Half the
 /// calls of `fs::read`, which asks for a size first and for the end last.

@@ -1,5 +1,6 @@
 //! An address of an interface, as `RTM_GETADDR` tells it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -49,7 +50,7 @@ pub struct Address {
     pub label: Option<String>,
     /// `IFA_FLAGS` by their `ip addr` names: permanent, tentative, dadfailed, deprecated, nodad, …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub flags: Vec<String>,
+    pub flags: Vec<Cow<'static, str>>,
     /// Seconds, absent when for ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_seconds: Option<u32>,

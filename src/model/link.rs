@@ -1,5 +1,6 @@
 //! A network interface, as `RTM_GETLINK` tells it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -22,7 +23,7 @@ pub struct Link {
     pub state: OperationalState,
     /// `IFF_*` by their `ip link` names: UP, LOWER_UP, NOARP, …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub flags: Vec<String>,
+    pub flags: Vec<Cow<'static, str>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Address>,
     /// `IFLA_LINK`: the other end of a pair, or the lower device; an ifindex in the netns that

@@ -2,6 +2,7 @@
 //!
 //! Decoded here and not by the message library, as links are: a node has a thousand, and `list` waits for them.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_route::RouteNetlinkMessage;
@@ -90,7 +91,7 @@ fn scope_name(scope: u8) -> String {
 }
 
 /// The first bit is `IFA_F_SECONDARY`, or for IPv6 `IFA_F_TEMPORARY` (RFC 8981).
-fn flag_names(flags: u32, is_ipv6: bool) -> Vec<String> {
+fn flag_names(flags: u32, is_ipv6: bool) -> Vec<Cow<'static, str>> {
     let names: [(u32, &str); 12] = [
         (libc::IFA_F_SECONDARY, if is_ipv6 { "temporary" } else { "secondary" }),
         (libc::IFA_F_NODAD, "nodad"),
@@ -105,7 +106,7 @@ fn flag_names(flags: u32, is_ipv6: bool) -> Vec<String> {
         (libc::IFA_F_MCAUTOJOIN, "autojoin"),
         (libc::IFA_F_STABLE_PRIVACY, "stable-privacy"),
     ];
-    names.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, name)| (*name).to_owned()).collect()
+    names.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, name)| Cow::Borrowed(*name)).collect()
 }
 
 #[cfg(test)]

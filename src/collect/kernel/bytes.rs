@@ -1,5 +1,7 @@
 //! Reading the kernel's own byte order and its attributes (`struct nlattr`) out of a buffer.
 
+use crate::collect::contents::lossy;
+
 /// Size of `struct nlattr`.
 const HEADER: usize = 4;
 /// `NLA_TYPE_MASK`: without the nested and byte order bits.
@@ -28,7 +30,7 @@ pub fn be64(value: &[u8]) -> Option<u64> {
 
 /// Text up to its NUL. The kernel promises no encoding: what is no UTF-8 shows as U+FFFD.
 pub fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
+    lossy(bytes.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
 }
 
 /// Types and values of a row of attributes, up to the first that is cut short.

@@ -22,26 +22,29 @@ pub struct Looked {
 /// Completes the ids of each.
 pub fn explain(looked: &mut [Looked], candidates: &[&Handle]) {
     let ends = Ends::of(looked);
-    let mut order: Vec<usize> = (0..looked.len()).collect();
+    let open = looked.iter().enumerate().filter(|(_, each)| each.netlink.is_some());
+    let mut order: Vec<usize> = open.map(|(place, _)| place).collect();
     // First who has the most: what explains a host's ids explains its pods'.
     order.sort_by_cached_key(|place| Reverse(looked.get(*place).map(|each| unexplained(&each.state).count())));
+    let was_read = looked.iter().filter(|each| !each.state.links.is_empty());
+    let read: BTreeSet<Inode> = was_read.map(|each| each.state.netns.inode).collect();
     for place in order {
-        explain_one(looked, place, &ends, candidates);
+        explain_one(looked, place, &ends, candidates, &read);
     }
 }
 
-fn explain_one(looked: &mut [Looked], place: usize, ends: &Ends, candidates: &[&Handle]) {
-    let Some(here) = looked.get(place) else { return };
+fn explain_one(looked: &mut [Looked], place: usize, ends: &Ends, candidates: &[&Handle], read: &BTreeSet<Inode>) {
+    let unexplained_here = |each: &&Looked| unexplained(&each.state).next().is_some();
+    let Some(here) = looked.get(place).filter(unexplained_here) else { return };
     let deduced = deduced(looked, &here.state, ends);
     let likely = likely(looked, &here.state, ends);
-    let read: BTreeSet<Inode> =
-        looked.iter().filter(|each| !each.state.links.is_empty()).map(|each| each.state.netns.inode).collect();
     let Some(Looked { state, netlink }) = looked.get_mut(place) else { return };
     state.nsids.extend(deduced);
     let Some(netlink) = netlink else { return };
     // The other end of a pair is in none of those whose links are known and do not lead here.
     let all_paired = unexplained(state).all(Link::is_paired);
-    let (first, others): (Vec<&Handle>, Vec<&Handle>) = candidates.iter().copied().partition(|other| likely.contains(&other.inode()));
+    let (first, others): (Vec<&Handle>, Vec<&Handle>) =
+        candidates.iter().copied().partition(|other| likely.contains(&other.inode()));
     let others = others.into_iter().filter(|other| !(all_paired && read.contains(&other.inode())));
     let wanted = unexplained(state).filter_map(|link| link.link_netnsid).collect();
     let found = nsid::read(netlink, wanted, first.into_iter().chain(others));

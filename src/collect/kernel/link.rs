@@ -4,6 +4,7 @@
 //! attribute that it does not like, and whoever may name a link (root in a container) could hide it by a name or
 //! an alias that is no UTF-8. It also saves decoding `IFLA_AF_SPEC`, the greatest part of each answer, where it is not wanted.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use netlink_packet_route::RouteNetlinkMessage;
@@ -163,7 +164,7 @@ fn operational_state(state: u8) -> OperationalState {
 }
 
 /// `IFF_*` in the words and the order of `ip link`.
-fn flag_names(flags: u32) -> Vec<String> {
+fn flag_names(flags: u32) -> Vec<Cow<'static, str>> {
     const NAMES: [(libc::c_int, &str); 18] = [
         (libc::IFF_LOOPBACK, "LOOPBACK"),
         (libc::IFF_BROADCAST, "BROADCAST"),
@@ -187,7 +188,7 @@ fn flag_names(flags: u32) -> Vec<String> {
     let is_set = |flag: libc::c_int| flags & flag.cast_unsigned() != 0;
     let no_carrier = (is_set(libc::IFF_UP) && !is_set(libc::IFF_RUNNING)).then_some("NO-CARRIER");
     let set = NAMES.iter().filter(|(flag, _)| is_set(*flag)).map(|(_, name)| *name);
-    no_carrier.into_iter().chain(set).map(str::to_owned).collect()
+    no_carrier.into_iter().chain(set).map(Cow::Borrowed).collect()
 }
 
 /// ifindex → name, for tables that name interfaces by number.

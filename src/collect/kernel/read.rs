@@ -154,8 +154,8 @@ fn tables(visit: &Visit<'_>, likeliest: Option<&Handle>) -> Looked {
     let wanted = not_explained(&state.links, &state.nsids).filter_map(|link| link.link_netnsid).collect();
     let likeliest = likeliest.filter(|other| other.inode() != handle.inode());
     state.nsids.extend(nsid::read(netlink, wanted, likeliest));
-    let names = link::names(&state.links);
     if want.routing {
+        let names = link::names(&state.links);
         state.nexthops = nexthop::read(netlink, problems, &names);
         state.routes = route::read(netlink, problems, &names, &state.nexthops);
         state.rules = rule::read(netlink, problems);

@@ -13,7 +13,7 @@ use super::cgroup::{self, Container};
 use super::descriptors::{Descriptors, Look};
 use super::mounts::MountTable;
 use crate::collect::ask_each::ask_each;
-use crate::collect::contents::contents;
+use crate::collect::contents::{contents, lossy};
 use crate::model::netns::Inode;
 
 /// A process in user space, as the host numbers it.
@@ -116,7 +116,7 @@ fn read(look: &Look<'_>, pid: u32) -> Option<(Process, Descriptors)> {
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = openat(CWD, look.root.join(pid.to_string()), directory, Mode::empty()).ok()?;
     let stat = contents(&folder, "stat").ok()?;
-    let (name, parent, started) = parse_stat(&String::from_utf8_lossy(&stat))?;
+    let (name, parent, started) = parse_stat(&lossy(&stat))?;
     let netns = match namespace(&folder, "net") {
         Ok(inode) => Some(inode),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
@@ -132,7 +132,7 @@ fn read(look: &Look<'_>, pid: u32) -> Option<(Process, Descriptors)> {
         started,
         netns,
         mount_ns: namespace(&folder, "mnt").ok(),
-        container: cgroup::container(&String::from_utf8_lossy(&cgroups)),
+        container: cgroup::container(&lossy(&cgroups)),
     };
     Some((process, open))
 }

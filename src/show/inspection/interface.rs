@@ -45,8 +45,8 @@ fn show_interface(interface: &Interface, page: &Page, out: &mut dyn Write) -> io
             &[link.flags.join(","), link.alternative_names.join(" "), link.alias.clone().unwrap_or_default()],
         )?;
     }
-    let notable = |flag: &&String| {
-        let alarming = ["tentative", "dadfailed", "deprecated", "optimistic", "secondary"].contains(&flag.as_str());
+    let notable = |flag: &str| {
+        let alarming = ["tentative", "dadfailed", "deprecated", "optimistic", "secondary"].contains(&flag);
         alarming || page.wide
     };
     let address = |address: &Address| {
@@ -54,7 +54,7 @@ fn show_interface(interface: &Interface, page: &Page, out: &mut dyn Write) -> io
         // Of IPv6 the prefix says it, and of a loopback everybody knows it.
         let told = address.scope == "global" || address.address.is_ipv6() || link.kind == "loopback";
         let scope = Some(format!("scope {}", address.scope)).filter(|_| !told || page.wide);
-        let flags = address.flags.iter().filter(notable).cloned();
+        let flags = address.flags.iter().filter(|flag| notable(flag)).map(|flag| flag.to_string());
         let own = format!("{}/{}", address.address, address.prefix_length);
         [own].into_iter().chain(peer).chain(scope).chain(flags).collect::<Vec<_>>().join(" ")
     };
