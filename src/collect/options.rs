@@ -73,6 +73,8 @@ pub enum Depth {
     Holders,
     /// The links and addresses of the host's own netns too.
     HostLinks,
+    /// The addresses of every namespace.
+    Addresses,
     /// Links and addresses of every namespace.
     AllLinks,
     /// All that `check` judges, of every namespace and of the machine.

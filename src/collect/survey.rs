@@ -13,6 +13,7 @@ use super::kernel::{self, Programs, Sockets, Visit, Want};
 use super::options::{Depth, Options};
 use super::proc::{self, Process, Walk};
 use super::{cilium, dns, dockerd, host, join, kube, log, namespaces, runtime};
+use crate::model::address::Address;
 use crate::model::count::counted;
 use crate::model::kube::pod::KubePod;
 use crate::model::link::Link;
@@ -159,6 +160,7 @@ impl Survey {
         let wanted: Vec<Inode> = match depth {
             Depth::Holders => return,
             Depth::HostLinks => vec![self.node.host_netns],
+            Depth::Addresses => return self.read_addresses(),
             Depth::AllLinks | Depth::Judgeable | Depth::Whole => {
                 self.node.namespaces.iter().map(|state| state.netns.inode).collect()
             }
@@ -166,10 +168,32 @@ impl Survey {
         let want = match depth {
             Depth::Whole => Want::everything(true),
             Depth::Judgeable => Want::judgeable(),
-            Depth::Holders | Depth::HostLinks | Depth::AllLinks => Want::default(),
+            Depth::Holders | Depth::HostLinks | Depth::Addresses | Depth::AllLinks => Want::default(),
         };
         let start = Instant::now();
         self.read(wanted.into_iter().map(|inode| (inode, want.clone())).collect());
+        self.told_by_kernel(start);
+    }
+
+    /// The host's links, and the addresses of every namespace: as far as the host tells them, without entering it.
+    fn read_addresses(&mut self) {
+        let start = Instant::now();
+        let host = self.node.host_netns;
+        let others: Vec<&Handle> = self.handles.values().flatten().filter(|handle| handle.inode() != host).collect();
+        let mut entered: Vec<Inode> = self.node.namespaces.iter().map(|state| state.netns.inode).collect();
+        if let (Some(handle), Some(state)) = (self.handle(host), self.node.namespace(host)) {
+            let visit = Visit { netns: state.netns.clone(), handle, want: Want::default(), known: Vec::new() };
+            let (state, told) = kernel::read_from_outside(&visit, &others);
+            let mut told: BTreeMap<Inode, Vec<Address>> =
+                told.into_iter().flatten().map(|told| (told.nsid.inode, told.addresses)).collect();
+            entered.retain(|inode| *inode != host && !told.contains_key(inode));
+            self.keep(vec![state]);
+            for state in &mut self.node.namespaces {
+                state.addresses = told.remove(&state.netns.inode).unwrap_or_default();
+            }
+        }
+        // The host has no link in common with these, and no other one is shown.
+        self.read_with(entered.into_iter().map(|inode| (inode, Want::default())).collect(), false);
         self.told_by_kernel(start);
     }
 
@@ -199,6 +223,11 @@ impl Survey {
     }
 
     fn read(&mut self, wanted: Vec<(Inode, Want)>) {
+        self.read_with(wanted, true);
+    }
+
+    /// Which namespaces the other ends of links are in takes more questions.
+    fn read_with(&mut self, wanted: Vec<(Inode, Want)>, find_ends: bool) {
         let mut visits = Vec::new();
         for (inode, want) in wanted {
             let Some(state) = self.node.namespaces.iter_mut().find(|state| state.netns.inode == inode) else {
@@ -214,9 +243,16 @@ impl Survey {
         }
         let host = self.handle(self.node.host_netns);
         let others = self.handles.values().flatten().filter(|handle| handle.inode() != self.node.host_netns);
-        let candidates: Vec<&Handle> = host.into_iter().chain(others).collect();
-        for state in kernel::read(&visits, &candidates) {
-            if let Some(slot) = self.node.namespaces.iter_mut().find(|slot| slot.netns.inode == state.netns.inode) {
+        let candidates: Vec<&Handle> = host.into_iter().chain(others).filter(|_| find_ends).collect();
+        let states = kernel::read(&visits, &candidates);
+        self.keep(states);
+    }
+
+    fn keep(&mut self, states: Vec<NetnsState>) {
+        let mut states: BTreeMap<Inode, NetnsState> =
+            states.into_iter().map(|state| (state.netns.inode, state)).collect();
+        for slot in &mut self.node.namespaces {
+            if let Some(state) = states.remove(&slot.netns.inode) {
                 *slot = state;
             }
         }

@@ -62,6 +62,11 @@ impl Link {
         self.flags.iter().any(|flag| flag == "UP")
     }
 
+    /// The ifindex of the other end. Kernels that leave `IFLA_LINK` out do so where both ends have the same one.
+    pub fn far_ifindex(&self) -> u32 {
+        self.link.filter(|ifindex| *ifindex != 0).unwrap_or(self.ifindex)
+    }
+
     /// Whether its kind comes in pairs, whose other end `link` names.
     pub fn is_paired(&self) -> bool {
         matches!(self.kind.as_str(), "veth" | "netkit" | "vxcan")

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::address::Address;
 use super::firewall::Firewall;
 use super::link::Link;
 use super::neighbour::Neighbour;
@@ -75,6 +76,9 @@ pub struct NetnsState {
     pub netns: Netns,
     /// Present unless the namespace could not be entered or read; then `problem` says why.
     pub links: Vec<Link>,
+    /// Where they were asked for without the links, which have them otherwise.
+    #[serde(skip)]
+    pub addresses: Vec<Address>,
     pub nsids: Vec<Nsid>,
     /// Of the host's own: ids of its table that no namespace which was found explains.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -90,7 +90,7 @@ impl<'a> Peers<'a> {
         let Some(elsewhere) = self.netns_of(inode, link) else {
             return Some(absent(Verdict::None, self.why_unknown(link.link_netnsid.unwrap_or(UNASSIGNED))));
         };
-        let ifindex = far_ifindex(link);
+        let ifindex = link.far_ifindex();
         if elsewhere == inode && ifindex == link.ifindex {
             return Some(absent(Verdict::None, "the kernel names no other end: it is going away".to_owned()));
         }
@@ -161,7 +161,7 @@ impl<'a> Peers<'a> {
             );
         }
         match self.netns_of(elsewhere, other) {
-            Some(way_back) if way_back == inode && far_ifindex(other) == link.ifindex => (Verdict::Confirmed, None),
+            Some(way_back) if way_back == inode && other.far_ifindex() == link.ifindex => (Verdict::Confirmed, None),
             Some(_) => (Verdict::None, Some(format!("{} there belongs to another pair", other.name))),
             None => (Verdict::OneSided, Some("its own netnsid could not be resolved".to_owned())),
         }
@@ -181,11 +181,6 @@ impl<'a> Peers<'a> {
                 .and_then(|holder| Some(format!("{} {}", holder.pid?, holder.process.clone().unwrap_or_default()))),
         }
     }
-}
-
-/// The ifindex of the other end. Kernels that leave `IFLA_LINK` out do so where both ends have the same one.
-fn far_ifindex(link: &Link) -> u32 {
-    link.link.filter(|ifindex| *ifindex != 0).unwrap_or(link.ifindex)
 }
 
 fn absent(verdict: Verdict, why: String) -> Peer {

@@ -1,6 +1,7 @@
 //! `podnet list`: one line a workload, one more for each namespace that nobody lives in.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -9,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
 use crate::model::kube::pod::KubePod;
+use crate::model::link::Link;
 use crate::model::netns::{Inode, Netns, NetnsState};
 use crate::model::node::Node;
-use crate::model::peer::{Peers, Verdict};
 use crate::model::source::Asked;
 use crate::model::workload::{Pod, Role, State, Workload};
 
@@ -80,18 +81,18 @@ impl Choice {
 
 /// Lists the node's workloads.
 pub fn list(node: &Node, choice: &Choice) -> List {
-    let peers = Peers::new(&node.namespaces);
+    let ends = host_ends(node);
     let mut items: Vec<Item> = Vec::new();
     if !choice.netns_only {
         let spoken_for = SpokenFor::new(node);
         let shown = node.workloads.iter().filter(|workload| is_chosen(workload, choice, &spoken_for));
-        items.extend(shown.map(|workload| {
-            item(node, &peers, Some(workload), workload.netns.and_then(|inode| node.namespace(inode)))
-        }));
+        items.extend(
+            shown.map(|workload| item(&ends, Some(workload), workload.netns.and_then(|inode| node.namespace(inode)))),
+        );
     }
     items.extend(missing_pods(node, choice));
     let shown = node.namespaces.iter().filter(|state| stands_alone(node, state, choice));
-    items.extend(shown.map(|state| item(node, &peers, None, Some(state))));
+    items.extend(shown.map(|state| item(&ends, None, Some(state))));
     items.sort_by_cached_key(|item| order(item, choice.sort));
     List {
         api_version: API_VERSION.to_owned(),
@@ -190,22 +191,27 @@ fn missing_pods(node: &Node, choice: &Choice) -> Vec<Item> {
         .collect()
 }
 
-fn item(node: &Node, peers: &Peers<'_>, workload: Option<&Workload>, state: Option<&NetnsState>) -> Item {
+/// The host's ends of pairs, by the namespace where the other end is: of several the one of the first interface there.
+/// The host's own word (netnsid, ifindex) is enough: no two ends have the same other one.
+fn host_ends(node: &Node) -> BTreeMap<Inode, &str> {
+    let Some(host) = node.namespace(node.host_netns) else { return BTreeMap::new() };
+    let ids: BTreeMap<i32, Inode> = host.nsids.iter().map(|known| (known.nsid, known.inode)).collect();
+    let mut pairs: Vec<&Link> = host.links.iter().filter(|link| link.is_paired()).collect();
+    pairs.sort_by_key(|link| Reverse(link.far_ifindex()));
+    let elsewhere = |link: &Link| ids.get(&link.link_netnsid?).copied();
+    pairs.into_iter().filter_map(|link| Some((elsewhere(link)?, link.name.as_str()))).collect()
+}
+
+fn item(ends: &BTreeMap<Inode, &str>, workload: Option<&Workload>, state: Option<&NetnsState>) -> Item {
     let own = state.filter(|state| !state.netns.is_host);
-    let links = own.map(|state| state.links.as_slice()).unwrap_or_default();
-    let global = links.iter().flat_map(|link| &link.addresses).filter(|address| address.scope == "global");
-    let on_host = |inode| {
-        move |peer: &crate::model::peer::Peer| {
-            peer.verdict == Verdict::Confirmed && peer.netns.as_ref().is_some_and(|netns| netns.inode == inode)
-        }
-    };
-    let ends =
-        own.into_iter().flat_map(|state| state.links.iter().filter_map(|link| peers.of(state.netns.inode, link)));
+    let of_links = own.into_iter().flat_map(|state| state.links.iter().flat_map(|link| &link.addresses));
+    let alone = own.into_iter().flat_map(|state| &state.addresses);
+    let global = of_links.chain(alone).filter(|address| address.scope == "global");
     Item {
         workload: workload.cloned(),
         netns: state.map(|state| state.netns.clone()),
         addresses: global.map(|address| address.address).collect(),
-        host_interface: ends.filter(on_host(node.host_netns)).find_map(|peer| peer.name),
+        host_interface: own.and_then(|state| ends.get(&state.netns.inode)).map(|name| (*name).to_owned()),
         state: workload.map_or(State::Unknown, |workload| workload.state),
         standing: None,
     }
@@ -242,7 +248,6 @@ fn order(item: &Item, sort: Sort) -> Order {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::link::Link;
 
     fn node() -> Node {
         let workload = |runtime: &str, name: &str, state: &str, netns: Option<u64>| serde_json::json!({"runtime": runtime, "name": name, "state": state, "role": "container", "netns": netns});

@@ -17,6 +17,8 @@ use crate::model::link::Link;
 
 /// Size of `struct ifaddrmsg`.
 const HEADER: usize = 8;
+/// `IFA_TARGET_NETNSID`, which libc has not.
+const TARGET_NETNSID: u16 = 10;
 /// «For ever» among lifetimes (`INFINITY_LIFE_TIME`).
 const FOR_EVER: u32 = u32::MAX;
 
@@ -24,27 +26,36 @@ const FOR_EVER: u32 = u32::MAX;
 pub fn read_into(links: &mut [Link], netlink: &mut Netlink, problems: &mut Vec<String>) {
     let question = RouteNetlinkMessage::GetAddress(AddressMessage::default());
     let dump = netlink.dump_with(question, |frame| decode(frame.payload));
-    for (ifindex, address) in problem::told(problems, "addresses", dump) {
+    for Told { ifindex, address, .. } in problem::told(problems, "addresses", dump) {
         if let Some(link) = links.iter_mut().find(|link| link.ifindex == ifindex) {
             link.addresses.push(address);
         }
     }
 }
 
-/// An address, and the ifindex of its link.
-fn decode(payload: &[u8]) -> Option<(u32, Address)> {
+/// An address as the kernel tells it.
+pub struct Told {
+    /// Of its link.
+    pub ifindex: u32,
+    pub address: Address,
+    /// Of its netns, where another one was asked.
+    pub nsid: Option<i32>,
+}
+
+pub fn decode(payload: &[u8]) -> Option<Told> {
     // struct ifaddrmsg: family (1), prefix length (1), flags (1), scope (1), index (4)
     let &[_, prefix_length, flags, scope, ..] = payload else { return None };
     let ifindex = u32_at(payload, 4)?;
     let mut flags = u32::from(flags);
     let (mut own, mut far, mut broadcast, mut label) = (None, None, None, None);
-    let (mut valid_seconds, mut preferred_seconds) = (None, None);
+    let (mut valid_seconds, mut preferred_seconds, mut nsid) = (None, None, None);
     for (kind, value) in attributes(payload.get(HEADER..)?) {
         match kind {
             libc::IFA_LOCAL => own = Some(ip(value)?),
             libc::IFA_ADDRESS => far = Some(ip(value)?),
             libc::IFA_BROADCAST => broadcast = Some(ip(value)?),
             libc::IFA_LABEL => label = Some(text(value)),
+            TARGET_NETNSID => nsid = Some(u32_at(value, 0)?.cast_signed()),
             libc::IFA_FLAGS => flags = u32_at(value, 0)?,
             // struct ifa_cacheinfo: preferred (4), valid (4), …
             libc::IFA_CACHEINFO => {
@@ -55,20 +66,20 @@ fn decode(payload: &[u8]) -> Option<(u32, Address)> {
             _ => {}
         }
     }
-    let address = own.or(far)?;
-    let decoded = Address {
-        address,
+    let own = own.or(far)?;
+    let address = Address {
+        address: own,
         prefix_length,
-        family: Family::of(&address),
+        family: Family::of(&own),
         scope: scope_name(scope),
-        peer: far.filter(|far| *far != address),
+        peer: far.filter(|far| *far != own),
         broadcast,
         label,
-        flags: flag_names(flags, address.is_ipv6()),
+        flags: flag_names(flags, own.is_ipv6()),
         valid_seconds,
         preferred_seconds,
     };
-    Some((ifindex, decoded))
+    Some(Told { ifindex, address, nsid })
 }
 
 fn ip(value: &[u8]) -> Option<IpAddr> {

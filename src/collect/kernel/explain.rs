@@ -98,8 +98,8 @@ impl Ends {
         let mut ends: HashMap<(u32, u32), Vec<End>> = HashMap::new();
         for (place, each) in looked.iter().enumerate() {
             for link in each.state.links.iter().filter(|link| link.is_paired()) {
-                if let Some((other, nsid)) = link.link.zip(link.link_netnsid) {
-                    ends.entry((link.ifindex, other)).or_default().push(End { place, nsid });
+                if let Some(nsid) = link.link_netnsid {
+                    ends.entry((link.ifindex, link.far_ifindex())).or_default().push(End { place, nsid });
                 }
             }
         }
@@ -108,7 +108,7 @@ impl Ends {
 
     /// The ends that fit this one.
     fn others(&self, link: &Link) -> &[End] {
-        let fitting = link.link.filter(|_| link.is_paired()).and_then(|other| self.0.get(&(other, link.ifindex)));
+        let fitting = self.0.get(&(link.far_ifindex(), link.ifindex)).filter(|_| link.is_paired());
         fitting.map_or(&[], Vec::as_slice)
     }
 }

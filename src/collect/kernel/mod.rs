@@ -17,6 +17,7 @@ mod neighbour;
 pub mod netlink;
 mod nexthop;
 mod nsid;
+mod outside;
 pub mod problem;
 mod program;
 mod read;
@@ -26,4 +27,5 @@ mod rule;
 mod socket;
 mod sysctl;
 
+pub use outside::read as read_from_outside;
 pub use read::{Programs, Sockets, Visit, Want, read};

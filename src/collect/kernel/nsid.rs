@@ -65,7 +65,8 @@ pub fn unexplained(
     rest.into_iter().collect()
 }
 
-fn nsid_of(netlink: &mut Netlink, handle: &Handle) -> Option<i32> {
+/// The id of another namespace, where the socket's own has one for it.
+pub fn nsid_of(netlink: &mut Netlink, handle: &Handle) -> Option<i32> {
     let mut question = NsidMessage::default();
     question.attributes.push(NsidAttribute::Fd(handle.as_fd().as_raw_fd() as u32));
     netlink.request_with(RouteNetlinkMessage::GetNsId(question), |frame| id(frame.payload)).ok().filter(|id| *id >= 0)

@@ -102,13 +102,13 @@ pub fn read(visits: &[Visit<'_>], candidates: &[&Handle]) -> Vec<NetnsState> {
     looked.into_iter().map(|looked| looked.state).collect()
 }
 
-fn unread(netns: &Netns, why: String) -> Looked {
+pub fn unread(netns: &Netns, why: String) -> Looked {
     let state = NetnsState { netns: netns.clone(), problems: vec![why], ..NetnsState::default() };
     Looked { state, netlink: None }
 }
 
 /// Runs inside the namespace.
-fn look(visit: &Visit<'_>, likeliest: Option<&Handle>) -> Looked {
+pub fn look(visit: &Visit<'_>, likeliest: Option<&Handle>) -> Looked {
     let _inside = tracing::debug_span!("in", netns = visit.netns.inode).entered();
     let (mut looked, sockets) = match visit.want.sockets {
         Sockets::None => (tables(visit, likeliest), None),
