@@ -1,8 +1,8 @@
 //! The addresses of many namespaces, asked of the host's by the ids that it has for them (`IFA_TARGET_NETNSID`, since
 //! Linux 4.20): to enter each takes longer, and its links would be told under a lock that all wait for (rtnl).
 
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::address;
 use super::explain::Looked;
@@ -10,7 +10,7 @@ use super::netlink::Netlink;
 use super::nsid::nsid_of;
 use super::problem::chain;
 use super::read::{Visit, look, unread};
-use crate::model::address::Address;
+use crate::model::address::{Address, Family};
 use crate::model::netns::{NetnsState, Nsid};
 use crate::netns::{self, Handle};
 
@@ -59,17 +59,25 @@ fn tell_of(share: &[&Handle]) -> Vec<Option<Told>> {
     let mut tell = |other: &Handle| {
         let netlink = netlink.as_mut()?;
         let nsid = nsid_of(netlink, other)?;
-        Some(Told { nsid: Nsid { nsid, inode: other.inode() }, addresses: addresses_in(netlink, nsid)? })
+        // Each family alone needs no rtnl (since Linux 6.9); of both at once the kernel tells under it.
+        let mut addresses = addresses_in(netlink, nsid, Family::Ipv4)?;
+        addresses.extend(addresses_in(netlink, nsid, Family::Ipv6)?);
+        Some(Told { nsid: Nsid { nsid, inode: other.inode() }, addresses })
     };
     share.iter().map(|other| tell(other)).collect()
 }
 
-/// A kernel that does not know the question tells of its own addresses, without the id.
-fn addresses_in(netlink: &mut Netlink, nsid: i32) -> Option<Vec<Address>> {
+/// A kernel that does not know the question tells of its own netns, without the id; one without IPv6 tells of all families.
+fn addresses_in(netlink: &mut Netlink, nsid: i32, family: Family) -> Option<Vec<Address>> {
     let mut question = AddressMessage::default();
+    question.header.family = match family {
+        Family::Ipv4 => AddressFamily::Inet,
+        Family::Ipv6 => AddressFamily::Inet6,
+    };
     question.attributes.push(AddressAttribute::TargetNetNsId(nsid));
     let dump = netlink.dump_with(RouteNetlinkMessage::GetAddress(question), |frame| {
         address::decode(frame.payload).filter(|told| told.nsid == Some(nsid)).map(|told| told.address)
     });
-    dump.ok().filter(|dump| dump.undecoded == 0).map(|dump| dump.messages)
+    let dump = dump.ok().filter(|dump| dump.undecoded == 0)?;
+    Some(dump.messages.into_iter().filter(|address| address.family == family).collect())
 }
