@@ -49,6 +49,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use error::Error;
 
 use crate::collect::options::{Kube, Options, Runtimes};
+use crate::descriptors;
 use crate::show::{self, Format, Show};
 use terminal::Colour;
 
@@ -230,7 +231,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(status) => return status,
     };
     cli.common.log.start();
-    make_room_for_descriptors();
+    descriptors::make_room();
     let result = match &cli.command {
         Command::Status(status) => status.run(&cli.common),
         Command::List(list) => list.run(&cli.common),
@@ -322,22 +323,5 @@ fn explained(usage: &clap::Error, meant: Option<String>) -> Error {
     match meant {
         Some(meant) => Error::Slip { message, meant },
         None => Error::Usage { message },
-    }
-}
-
-/// A node with a thousand namespaces has a thousand of them open at once here. The table of descriptors is made large
-/// while podnet is one thread: in a process of several the kernel waits for every core each time that the table doubles
-/// (`synchronize_rcu` in `expand_fdtable`, fs/file.c), some ten milliseconds.
-fn make_room_for_descriptors() {
-    use nix::fcntl::{FcntlArg, fcntl};
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    const ROOM: u64 = 4096;
-    let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
-    let last = i32::try_from(most.min(ROOM)).map_or(0, |room| room - 1);
-    if let Ok(some_file) = std::fs::File::open("/dev/null")
-        && let Ok(last) = fcntl(&some_file, FcntlArg::F_DUPFD_CLOEXEC(last))
-    {
-        let _ = nix::unistd::close(last);
     }
 }

@@ -15,7 +15,7 @@ use std::process::Command;
 pub use mounts::NameFiles;
 pub use privilege::{Identity, NoSuchUser};
 
-use crate::netns;
+use crate::{descriptors, netns};
 
 /// What to run, and as whom.
 #[derive(Debug)]
@@ -67,6 +67,7 @@ pub fn become_command(entry: &Entry<'_>, warn: impl FnMut(&Error)) -> Error {
                 // As late as can be: it is forgotten with a change of identity (`commit_creds`).
                 let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM);
             }
+            descriptors::restore_limit();
             let source = Command::new(&entry.program).args(&entry.arguments).exec();
             Error::Run { program: entry.program.clone(), source }
         }

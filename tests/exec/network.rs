@@ -1,8 +1,9 @@
 //! Whose network, whose /sys, whose exit status and signals.
 
 use std::fs;
+use std::process::Command;
 
-use crate::resident::{Resident, podnet, text};
+use crate::resident::{PODNET, Resident, podnet, text};
 use crate::support::namespace::Namespace;
 use crate::support::podnet::Podnet;
 use crate::support::prerequisite;
@@ -100,4 +101,12 @@ impl Drop for Rootless {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+#[test]
+fn the_command_has_the_limit_of_open_files_that_podnet_was_started_with() {
+    let Some(resident) = Resident::start() else { return };
+    let script = r#"ulimit -Sn 200 && exec "$0" exec "$1" -- sh -c 'ulimit -Sn'"#;
+    let ran = Command::new("sh").args(["-c", script, PODNET, &resident.pid()]).output().unwrap();
+    assert_eq!(text(&ran.stdout).trim(), "200", "{}", text(&ran.stderr));
 }

@@ -1,0 +1,47 @@
+//! How many files podnet may have open, and where their table stands.
+
+use std::sync::OnceLock;
+
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc::rlim_t;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// The limit that podnet was started with.
+static STARTED_WITH: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
+
+/// A node with a thousand namespaces has a thousand of them open at once here. The table of descriptors is made large
+/// while podnet is one thread: in a process of several the kernel waits for every core each time that the table doubles
+/// (`synchronize_rcu` in `expand_fdtable`, fs/file.c), some ten milliseconds.
+pub fn make_room() {
+    const ROOM: rlim_t = 4096;
+    let Ok((usual, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    let _ = STARTED_WITH.set((usual, most));
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    let last = i32::try_from(most.min(ROOM)).map_or(0, |room| room - 1);
+    if let Ok(some_file) = std::fs::File::open("/dev/null")
+        && let Ok(last) = fcntl(&some_file, FcntlArg::F_DUPFD_CLOEXEC(last))
+    {
+        let _ = nix::unistd::close(last);
+    }
+}
+
+/// For another program, which may go by the limit (select(2) takes 1024 descriptors at most).
+pub fn restore_limit() {
+    if let Some((usual, most)) = STARTED_WITH.get() {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, *usual, *most);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_large_before_it_is_needed() {
+        make_room();
+        let (usual, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+        assert!(size.trim().parse::<rlim_t>().unwrap() >= usual.min(4096), "{size}");
+    }
+}
