@@ -8,6 +8,7 @@ mod support;
 mod deletion;
 mod inside;
 mod link;
+mod outside;
 mod peer;
 mod routing;
 

@@ -1,0 +1,54 @@
+//! What the host's namespace tells of others, against what is seen from inside them.
+
+use podnet::collect::kernel::{self, Visit, Want};
+use podnet::model::address::Address;
+use podnet::model::netns::Netns;
+
+use crate::read;
+use crate::support::netns::TestNetns;
+use crate::support::prerequisite;
+
+#[test]
+fn the_host_tells_the_addresses_of_those_that_it_shares_a_link_with() {
+    if !prerequisite::root_and(&["ip"]) {
+        return;
+    }
+    let [host, pod, other, lone] = std::array::from_fn(|_| TestNetns::new());
+    for (place, namespace) in [&pod, &other].into_iter().enumerate() {
+        host.ip(&format!("link add lxc{place} type veth peer name eth0 netns {}", namespace.path()));
+        namespace.ip_all([
+            "link set lo up",
+            "link set eth0 up",
+            &format!("addr add 10.9.{place}.2/32 dev eth0"),
+            &format!("addr add fd09:{place}::2/64 dev eth0 nodad"),
+        ]);
+    }
+    host.ip("addr add 10.9.0.1/24 dev lxc0");
+    lone.ip_all(["link set lo up", "addr add 10.9.3.2/32 dev lo"]);
+
+    let netns = Netns { inode: host.inode(), is_host: true, ..Netns::default() };
+    let visit = Visit { netns, handle: host.handle(), want: Want::default(), known: Vec::new() };
+    let (state, told) = kernel::read_from_outside(&visit, &[pod.handle(), lone.handle(), other.handle()]);
+
+    assert_eq!(state.problems, Vec::<String>::new());
+    assert_eq!(state.links, read(&[&host], &[], &Want::default())[0].links);
+    let [Some(of_pod), None, Some(of_other)] = &told[..] else { panic!("{told:?}") };
+    for (told, namespace) in [(of_pod, &pod), (of_other, &other)] {
+        assert_eq!(told.nsid.inode, namespace.inode());
+        assert_eq!(state.netns_of_id(told.nsid.nsid), Some(namespace.inode()));
+        let inside = read(&[&host, namespace], &[], &Want::default()).remove(1);
+        let inside: Vec<&Address> = inside.links.iter().flat_map(|link| &link.addresses).collect();
+        assert!(inside.len() >= 4, "{inside:?}");
+        assert_eq!(sorted(told.addresses.iter().collect()), sorted(inside));
+    }
+}
+
+/// Without what changes from one moment to the next: whether duplicates are still looked for.
+fn sorted(addresses: Vec<&Address>) -> Vec<String> {
+    let mut texts: Vec<String> = addresses
+        .into_iter()
+        .map(|address| format!("{:?}", Address { flags: Vec::new(), ..address.clone() }))
+        .collect();
+    texts.sort();
+    texts
+}
