@@ -44,6 +44,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use error::Error;
@@ -262,22 +263,29 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 /// The commands that people wait for and scripts call in a loop: to build all the others takes half a millisecond, longer
 /// than to enter a namespace. What is wrong with a command line, and its help, is told by [`parse`].
 fn parse_alone(arguments: &[OsString]) -> Option<Cli> {
+    fn parsed<T: Args>(arguments: &[OsString], name: &'static str, command: fn(T) -> Command) -> Option<Cli> {
+        let (common, own) = alone(arguments, name).ok()?;
+        Some(Cli { common, command: command(own) })
+    }
     match arguments.get(1)?.to_str()? {
-        "exec" => alone(arguments, "exec", Command::Exec),
-        "inspect" => alone(arguments, "inspect", Command::Inspect),
-        "list" => alone(arguments, "list", Command::List),
-        "check" => alone(arguments, "check", Command::Check),
+        "exec" => parsed(arguments, "exec", Command::Exec),
+        "inspect" => parsed(arguments, "inspect", Command::Inspect),
+        "list" => parsed(arguments, "list", Command::List),
+        "check" => parsed(arguments, "check", Command::Check),
         _ => None,
     }
 }
 
-fn alone<T: Args>(arguments: &[OsString], name: &'static str, command: fn(T) -> Command) -> Option<Cli> {
+/// As if there were no other command than that.
+fn alone<T: Args>(
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    name: &'static str,
+) -> Result<(Common, T), clap::Error> {
     let only = T::augment_args(clap::Command::new(name));
-    let all = Common::augment_args(clap::Command::new("podnet")).subcommand(only);
-    let matches = all.try_get_matches_from(arguments).ok()?;
-    let (_, own) = matches.subcommand()?;
-    let command = command(T::from_arg_matches(own).ok()?);
-    Some(Cli { common: Common::from_arg_matches(&matches).ok()?, command })
+    let mut all = Common::augment_args(clap::Command::new("podnet")).subcommand(only);
+    let matches = all.try_get_matches_from_mut(arguments)?;
+    let own = matches.subcommand_matches(name).ok_or_else(|| all.error(ErrorKind::MissingSubcommand, name))?;
+    Ok((Common::from_arg_matches(&matches)?, T::from_arg_matches(own)?))
 }
 
 /// Tells what is wrong, or what was asked about podnet itself, and returns with which status to end.

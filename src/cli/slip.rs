@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::{ExecAlone, OnlyExec};
+use super::alone;
+use super::exec::Exec;
 
 /// The terminal is the command's in any case.
 const NEEDLESS: [&str; 3] = ["-it", "-ti", "-i"];
@@ -31,7 +31,7 @@ fn joined<'a>((before, command): (&[&'a str], &[&'a str])) -> Option<Vec<&'a str
     let mut line: Vec<&str> = before.iter().copied().filter(|word| !NEEDLESS.contains(word)).collect();
     line.push("--");
     line.extend(command);
-    let ExecAlone { command: OnlyExec::Exec(exec), .. } = ExecAlone::try_parse_from(&line).ok()?;
+    let (_, exec): (_, Exec) = alone(&line, "exec").ok()?;
     let is_command = command.first().is_some_and(|word| !word.starts_with('-'));
     (is_command && exec.says_where()).then_some(line)
 }
@@ -54,7 +54,7 @@ mod tests {
 
     fn meant(line: &str) -> Option<String> {
         let words: Vec<OsString> = shlex::split(line).unwrap().into_iter().map(OsString::from).collect();
-        let usage = ExecAlone::try_parse_from(&words).unwrap_err();
+        let usage = alone::<Exec>(&words, "exec").unwrap_err();
         super::meant(&usage, &words)
     }
 

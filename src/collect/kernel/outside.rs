@@ -25,7 +25,7 @@ pub struct Told {
 }
 
 enum Answer {
-    Host(Looked),
+    Host(Box<Looked>),
     /// Of each of a share of the others.
     Others(Vec<Option<Told>>),
 }
@@ -36,7 +36,7 @@ pub fn read(host: &Visit<'_>, others: &[&Handle]) -> (NetnsState, Vec<Option<Tol
     let shares: Vec<&[&Handle]> = others.chunks(A_SHARE).collect();
     let inside: Vec<&Handle> = std::iter::repeat_n(host.handle, 1 + shares.len()).collect();
     let ask = |index: usize, _: &Handle| match index.checked_sub(1).and_then(|place| shares.get(place)) {
-        None => Answer::Host(look(host, None)),
+        None => Answer::Host(Box::new(look(host, None))),
         Some(share) => Answer::Others(tell_of(share)),
     };
     let mut state = None;
