@@ -262,7 +262,9 @@ impl Error {
             Error::Unresolved(Unresolved::Ambiguous { .. }) => Some("use one of these spellings".to_owned()),
             Error::Unresolved(Unresolved::NotFound { nearest, namesakes, asked, .. }) => {
                 let near = match nearest.as_slice() {
-                    _ if !namesakes.is_empty() => "a process goes by its PID, which podnet list shows".to_owned(),
+                    _ if !namesakes.is_empty() => {
+                        "a process can be called anything: use one of these spellings".to_owned()
+                    }
                     [] => "podnet list shows what there is".to_owned(),
                     several => format!("did you mean {}?", several.join(", ")),
                 };

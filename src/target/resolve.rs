@@ -9,7 +9,7 @@ use super::reading::Target;
 use crate::model::netns::Inode;
 use crate::model::node::Node;
 use crate::model::source::Asked;
-use crate::model::workload::{Role, Workload};
+use crate::model::workload::Workload;
 
 /// What was found: a workload, a namespace, or both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,7 +28,8 @@ pub enum Unresolved {
     NotFound {
         text: String,
         nearest: Vec<String>,
-        /// Some processes that `list` shows by that name. Whoever runs one can call it anything, so it is no target.
+        /// Some that `list` shows by their process's name, for want of one of their own. Whoever runs a process can call it
+        /// anything, so that is no target.
         namesakes: Vec<Candidate>,
         asked: Vec<Asked>,
     },
@@ -115,7 +116,7 @@ fn not_found(node: &Node, target: &Target) -> Unresolved {
     near.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     let nearest = near.into_iter().take(SHOWN).map(|(_, name)| name).collect();
     let namesakes = node.workloads.iter().filter(|workload| {
-        workload.role == Role::Process && workload.process.as_deref().is_some_and(|process| process == typed)
+        (&workload.name, &workload.pod) == (&None, &None) && workload.process.as_deref() == Some(typed)
     });
     let namesakes = namesakes.take(SHOWN).map(|workload| candidate_of(workload, "process")).collect();
     Unresolved::NotFound { text: target.text.clone(), nearest, namesakes, asked: node.sources.clone() }
@@ -127,7 +128,7 @@ mod tests {
     use crate::model::address::{Address, Family};
     use crate::model::link::Link;
     use crate::model::netns::{Holder, HolderKind, Netns, NetnsState, Nsid};
-    use crate::model::workload::{Pod, State};
+    use crate::model::workload::{Pod, Role, State};
 
     fn container(id: &str, name: &str, netns: Inode) -> Workload {
         let pid = id.bytes().map(u32::from).sum::<u32>() + 1000;
@@ -304,8 +305,9 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_no_target_by_its_name_but_told_by_its_pid() {
+    fn the_name_of_a_process_is_no_target_but_tells_which_are() {
         let mut node = node();
+        node.workloads.push(Workload { name: None, process: Some("web-7".into()), ..container("1234", "", 50) });
         let process = |pid| Workload {
             pid: Some(pid),
             process: Some("web-7".into()),
@@ -318,7 +320,7 @@ mod tests {
             let found = resolve(&node, &text.parse().unwrap());
             let Err(Unresolved::NotFound { namesakes, .. }) = found else { panic!("{text}: {found:?}") };
             let spellings: Vec<&str> = namesakes.iter().map(|process| process.spelling.as_str()).collect();
-            assert_eq!(spellings, ["pid:70", "pid:71"], "{text}");
+            assert_eq!(spellings, ["docker://123412341234", "pid:70", "pid:71"], "{text}");
         }
     }
 }

@@ -49,6 +49,13 @@ fn dockerd_hung_then_killed() {
     let podnet = on_docker(docker.socket());
     docker.daemon.signal(Signal::SIGSTOP);
     assert_found_without(&podnet, "docker", "docker", &id, pid);
+    // Its containerd does not make it another runtime's.
+    let both = on_docker(docker.socket()).at("/run/containerd/containerd.sock", docker.containerd().socket());
+    assert_found_without(&both, "docker", "docker", &id, pid);
+    assert_eq!(both.inspect(&format!("docker://{id}"))["workload"]["pid"], pid);
+    let of_containerd = both.json(&["list", "--runtime", "containerd"]);
+    let items = of_containerd["items"].as_array().unwrap();
+    assert!(items.iter().all(|item| item["workload"]["id"] != *id), "{of_containerd:#}");
     docker.daemon.kill();
     assert_found_without(&podnet, "docker", "docker", &id, pid);
 }

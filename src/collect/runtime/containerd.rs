@@ -16,6 +16,8 @@ const TASKS: &str = "/containerd.services.tasks.v1.Tasks/List";
 /// Set by the CRI plugin: `sandbox` or `container`.
 const KIND_LABEL: &str = "io.cri-containerd.kind";
 const NERDCTL_NAME: &str = "nerdctl/name";
+/// The namespace of dockerd: what is in it is Docker's, also while dockerd tells nothing.
+const DOCKERS: &str = "moby";
 
 /// A message of which only the first string counts (`VersionResponse`, `Namespace`).
 #[derive(Clone, PartialEq, Message)]
@@ -98,9 +100,10 @@ fn convert(container: Container, task: Option<&Task>, namespace: &str, version: 
     let spec = container.spec.and_then(|spec| serde_json::from_slice(&spec.value).ok());
     let sandbox = labels.get(KIND_LABEL).is_some_and(|kind| kind == "sandbox");
     let pod = super::merge::pod_of_labels(&labels);
+    let of_docker = namespace == DOCKERS;
     Workload {
-        runtime: Some("containerd".to_owned()),
-        runtime_version: Some(version.to_owned()),
+        runtime: Some(if of_docker { "docker" } else { "containerd" }.to_owned()),
+        runtime_version: (!of_docker).then(|| version.to_owned()),
         name: pod.as_ref().and_then(|pod| pod.container.clone()).or_else(|| labels.get(NERDCTL_NAME).cloned()),
         image: Some(container.image).filter(|image| !image.is_empty()),
         state: task.map_or(State::Created, |task| match task.status {
