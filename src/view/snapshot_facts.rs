@@ -192,6 +192,9 @@ fn routing(table: &mut Table, of: &str, state: &NetnsState) {
                 ("scope", route.scope.clone()),
                 ("protocol", route.protocol.clone()),
                 ("mtu", text(route.mtu)),
+                ("advmss", text(route.advmss)),
+                ("metrics", metrics(route)),
+                ("preference", text(route.preference.as_ref())),
                 ("flags", route.flags.join(",")),
             ],
         );
@@ -215,18 +218,25 @@ fn routing(table: &mut Table, of: &str, state: &NetnsState) {
 fn route_name(route: &Route) -> String {
     let kind = if route.kind == "unicast" { String::new() } else { format!("{} ", route.kind) };
     let source = route.source_prefix.map(|prefix| format!(" from {prefix}")).unwrap_or_default();
+    let tos = route.tos.map(|tos| format!(" tos {tos:#x}")).unwrap_or_default();
     let metric = route.metric.map(|metric| format!(" metric {metric}")).unwrap_or_default();
     const MAIN: u32 = 254;
     let table = if route.table == MAIN { String::new() } else { format!(" table {}", route.table) };
-    format!("{kind}{}{source}{metric}{table}", route.destination)
+    format!("{kind}{}{source}{tos}{metric}{table}", route.destination)
+}
+
+fn metrics(route: &Route) -> String {
+    route.metrics.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
 }
 
 fn hops(hops: &[NextHop]) -> String {
     let hop = |hop: &NextHop| {
+        let encap = hop.encap.as_ref().map(|encap| format!("encap {encap}"));
         let gateway = hop.gateway.map(|gateway| format!("via {gateway}"));
         let device = hop.interface.as_ref().map(|interface| format!("dev {interface}"));
+        let weight = hop.weight.filter(|weight| *weight > 1).map(|weight| format!("weight {weight}"));
         let flags = (!hop.flags.is_empty()).then(|| hop.flags.join(" "));
-        [gateway, device, flags].into_iter().flatten().collect::<Vec<_>>().join(" ")
+        [encap, gateway, device, weight, flags].into_iter().flatten().collect::<Vec<_>>().join(" ")
     };
     hops.iter().map(hop).collect::<Vec<_>>().join(", ")
 }

@@ -31,6 +31,7 @@ fn settle(node: &Node) {
 fn each_thing_that_was_done_is_told() {
     let Some(node) = Node::new(Kind::Bridge) else { return };
     settle(&node);
+    node.run("router ip route add 10.99.0.0/16 dev br0 initcwnd 10");
     let machine = &node.machine;
     let (before, after) = (machine.scratch().text("before.json"), machine.scratch().text("after.json"));
     assert_eq!(machine.podnet(&["snapshot", "save", &before]).status, 0);
@@ -40,6 +41,8 @@ fn each_thing_that_was_done_is_told() {
          pod ip link set eth0 mtu 1400
          router ip link add d0 type bridge
          sysctl -qw net.ipv4.conf.br0.rp_filter=1
+         router ip route replace 10.99.0.0/16 dev br0 initcwnd 20
+         router ip route add 10.99.0.0/16 tos 0x10 dev br0
          ip rule add pref 99 from 10.88.0.0/24 lookup 7",
     );
     assert_eq!(machine.podnet(&["snapshot", "save", &after]).status, 0);
@@ -62,6 +65,7 @@ fn each_thing_that_was_done_is_told() {
     let pod = pod.as_str().unwrap();
     for (change, what, name) in [
         ("went", "route", format!("{pod} 0.0.0.0/0")),
+        ("appeared", "route", "host 10.99.0.0/16 tos 0x10".to_owned()),
         ("appeared", "address", format!("{pod} 10.88.0.77/24 dev eth0")),
         ("changed", "interface", format!("{pod} eth0")),
         ("appeared", "interface", "host d0".to_owned()),
@@ -73,6 +77,9 @@ fn each_thing_that_was_done_is_told() {
             "{change} {what} {name} in {found:#?}"
         );
     }
+    let route = document["items"].as_array().unwrap().iter().find(|item| item["name"] == "10.99.0.0/16").unwrap();
+    let window = serde_json::json!([{ "field": "metrics", "before": "initcwnd 10", "after": "initcwnd 20" }]);
+    assert_eq!(route["fields"], window);
     let eth0 =
         document["items"].as_array().unwrap().iter().find(|item| item["name"] == "eth0" && item["of"] == pod).unwrap();
     assert_eq!(eth0["fields"], serde_json::json!([{ "field": "mtu", "before": "1500", "after": "1400" }]));
