@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use comfy_table::presets::NOTHING;
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use unicode_width::UnicodeWidthStr;
 
 use super::harmless;
@@ -124,15 +126,19 @@ pub fn columns(out: &mut dyn Write, indent: usize, rows: &[Vec<String>]) -> io::
 
 /// Rows in columns of which the last is prose: it is broken between its words, and goes on below where it began.
 pub fn columns_and_prose(page: &Page, out: &mut dyn Write, rows: &[(String, String)]) -> io::Result<()> {
-    const GAP: usize = 2;
-    let left = rows.iter().map(|(cell, _)| harmless(cell).width()).max().unwrap_or(0) + GAP;
-    for (cell, text) in rows {
-        let cell = harmless(cell);
-        write!(out, "{cell}{:gap$}", "", gap = left.saturating_sub(cell.width()))?;
-        prose(page, out, left, left, &harmless(text))?;
-        writeln!(out)?;
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    if let Some(width) = page.width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(u16::try_from(width).unwrap_or(u16::MAX));
     }
-    Ok(())
+    table.add_rows(rows.iter().map(|(cell, text)| [harmless(cell), harmless(text)]));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    if let Some(first) = table.column_mut(0) {
+        first.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    table.lines().try_for_each(|line| writeln!(out, "{}", line.trim_end()))
 }
 
 /// Rows of a cell and of parts, which begin in one column and stand two spaces apart. Those that have no room in the line
