@@ -107,6 +107,11 @@ impl Handle {
         self.inode
     }
 
+    /// Whether the calling thread is in it.
+    fn is_own(&self) -> bool {
+        Self::own().is_ok_and(|own| own.inode == self.inode)
+    }
+
     /// Another handle on the same namespace.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { file: self.file.try_clone()?, inode: self.inode })
@@ -128,8 +133,7 @@ impl Handle {
     pub fn enter(&self) -> Result<(), Error> {
         let Err(errno) = nix::sched::setns(&self.file, CloneFlags::CLONE_NEWNET) else { return Ok(()) };
         // A plain user may not even «enter» the netns that he is in.
-        let there = Handle::own().is_ok_and(|own| own.inode == self.inode);
-        if there { Ok(()) } else { Err(Error::Enter { inode: self.inode, source: errno.into() }) }
+        if self.is_own() { Ok(()) } else { Err(Error::Enter { inode: self.inode, source: errno.into() }) }
     }
 
     /// Like [`Handle::enter`]; where that is refused, as it is to a plain user and his rootless container, by way
@@ -182,7 +186,13 @@ impl AsFd for Handle {
 
 /// Visits every namespace once and returns what `work` found there, in the order of `handles`; `work` is
 /// told the place in that order. A few threads share the visits; each hops from namespace to namespace and then ends.
+/// The only one, if the calling thread is there anyway, needs no other thread.
 pub fn visit<T: Send>(handles: &[&Handle], work: impl Fn(usize, &Handle) -> T + Sync) -> Vec<Result<T, Error>> {
+    if let [only] = handles
+        && only.is_own()
+    {
+        return vec![Ok(work(0, only))];
+    }
     // More wait for each other: the kernel tells of links under one lock (rtnl).
     const MOST: usize = 8;
     let threads = match handles.len() {

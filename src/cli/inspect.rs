@@ -13,7 +13,7 @@ use super::{Common, Error, block_on};
 use crate::check::choice::Choice;
 use crate::check::{self, Facts, Severity};
 use crate::collect::options::{Depth, Options};
-use crate::collect::survey::{Survey, survey};
+use crate::collect::survey::{Survey, survey, survey_closely};
 use crate::collect::{dns, runtime};
 use crate::model::dns::Dns;
 use crate::model::netns::Inode;
@@ -55,8 +55,10 @@ impl Inspect {
 }
 
 async fn of_node(target: &Target, options: &Options, every_socket: bool) -> Result<Inspection, Error> {
-    // The host's links tell which of their ends are to be looked at beside the pod.
-    let mut survey = survey(options, target.depth().max(Depth::HostLinks)).await;
+    let mut survey = match target.depth() {
+        depth @ (Depth::Holders | Depth::HostLinks) => survey_closely(options, depth).await,
+        deeper => survey(options, deeper).await,
+    };
     let pick = match pick(&survey.node, target, |path| survey.inode_at(path), |pid| survey.netns_of(pid)) {
         Err(unresolved) => {
             target.pid().map(|pid| netns_of(options, pid)).transpose()?;

@@ -58,9 +58,14 @@ impl Way {
     }
 }
 
+/// The node's own. `root` is `/proc`.
+pub fn host(root: &Path) -> Result<Handle, netns::Error> {
+    Handle::open(&root.join("1/ns/net")).or_else(|_| Handle::own())
+}
+
 /// Every netns of the node, the host's own first. `root` is `/proc`.
 pub fn find(root: &Path, walk: &Walk) -> Vec<Found> {
-    let host = Handle::open(&root.join("1/ns/net")).or_else(|_| Handle::own());
+    let host = host(root);
     let host_inode = host.as_ref().map_or(0, Handle::inode);
     let mut traces: BTreeMap<Inode, Trace> = BTreeMap::new();
     trace_mounts(walk, &mut traces);

@@ -9,7 +9,7 @@ use caps::Capability;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::kernel::{self, Programs, Sockets, Visit, Want};
+use super::kernel::{self, Looked, Programs, Sockets, Visit, Want};
 use super::options::{Depth, Options};
 use super::proc::{self, Process, Walk};
 use super::{cilium, dns, dockerd, host, join, kube, log, namespaces, runtime};
@@ -17,7 +17,7 @@ use crate::model::address::Address;
 use crate::model::count::counted;
 use crate::model::kube::pod::KubePod;
 use crate::model::link::Link;
-use crate::model::netns::{Inode, NetnsState};
+use crate::model::netns::{Inode, Netns, NetnsState};
 use crate::model::node::{Names, Node};
 use crate::model::snapshot::Inhabitants;
 use crate::model::socket::SocketProcess;
@@ -34,11 +34,32 @@ pub struct Survey {
     kube: Option<kube::Session>,
     /// The runtimes that can tell more of one container.
     pub clients: runtime::Clients,
+    /// Whether all of the host's namespace was read that concerns a pod, but for programs.
+    host_is_read: bool,
 }
 
 /// Asks the runtimes while `/proc` is walked, the agent and the API server where the options say so, and reads the
 /// namespaces as deep as `depth` says.
 pub async fn survey(options: &Options, depth: Depth) -> Survey {
+    survey_beside(options, depth, async { None }).await
+}
+
+/// As [`survey`]; meanwhile reads all of the host's namespace that [`Survey::read_closely`] will need.
+pub async fn survey_closely(options: &Options, depth: Depth) -> Survey {
+    let root = options.proc_root.clone();
+    let host = tokio::task::spawn_blocking(move || read_host(&root));
+    survey_beside(options, depth, async { host.await.ok().flatten() }).await
+}
+
+/// All but the programs, which are looked for at a pod's other ends alone.
+fn read_host(root: &Path) -> Option<Looked> {
+    let handle = namespaces::host(root).ok()?;
+    let netns = Netns { inode: handle.inode(), is_host: true, ..Netns::default() };
+    let want = Want { programs: Programs::OfNone, sockets: Sockets::None, ..Want::judgeable() };
+    kernel::look_at(&[Visit { netns, handle: &handle, want, known: Vec::new() }], None).pop()
+}
+
+async fn survey_beside(options: &Options, depth: Depth, host: impl Future<Output = Option<Looked>>) -> Survey {
     let root = options.proc_root.clone();
     let start = Instant::now();
     let (tell, kubelet) = oneshot::channel();
@@ -51,7 +72,7 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
     let agent = async { if options.agent { Some(cilium::ask(options).await) } else { None } };
     let runtimes = runtime::ask_all(options, depth >= Depth::Judgeable);
     let in_kube = kube::ask(options, async { kubelet.await.ok().flatten() });
-    let (walked, told, agent, in_kube) = tokio::join!(walking, runtimes, agent, in_kube);
+    let (walked, told, agent, in_kube, host) = tokio::join!(walking, runtimes, agent, in_kube, host);
     let (mut sources, mut answers): (Vec<Asked>, Vec<runtime::Told>) = told.into_iter().unzip();
     let clients = runtime::Clients::of(&mut answers);
     let network_status = answers.iter_mut().filter_map(|told| told.network.take()).collect();
@@ -90,7 +111,10 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
         cilium.add_to(&mut node);
     }
     let handles = found.into_iter().map(|each| (each.netns.inode, each.handle)).collect();
-    let mut survey = Survey { node, handles, walk, kube, clients };
+    let mut survey = Survey { node, handles, walk, kube, clients, host_is_read: host.is_some() };
+    if let Some(host) = host {
+        survey.keep_host(host, depth);
+    }
     survey.read_links(depth);
     if depth >= Depth::Judgeable {
         survey.read_names(options);
@@ -159,6 +183,7 @@ impl Survey {
     fn read_links(&mut self, depth: Depth) {
         let wanted: Vec<Inode> = match depth {
             Depth::Holders => return,
+            Depth::HostLinks if self.host_is_read => return,
             Depth::HostLinks => vec![self.node.host_netns],
             Depth::Addresses => return self.read_addresses(),
             Depth::AllLinks | Depth::Judgeable | Depth::Whole => {
@@ -203,17 +228,31 @@ impl Survey {
         let start = Instant::now();
         let host = self.node.host_netns;
         let around = |links| Want { programs: Programs::Of(links), sockets: Sockets::None, ..Want::judgeable() };
-        // Side by side, as the host's links know the ends that are here.
-        let here = self.node.namespace(host).map(|host| ends_in(host, inode)).unwrap_or_default();
-        let mut wanted = vec![(inode, Want::everything(wide)), (host, around(here.clone()))];
-        wanted.truncate(if inode == host { 1 } else { 2 });
-        self.read(wanted);
+        let here = |node: &Node| node.namespace(host).map(|host| ends_in(host, inode)).unwrap_or_default();
+        if self.host_is_read && inode != host {
+            self.read(vec![(inode, Want::everything(wide))]);
+            self.read_host_programs(&here(&self.node));
+        } else {
+            // Side by side, as the host's links know the ends that are here.
+            let mut wanted = vec![(inode, Want::everything(wide)), (host, around(here(&self.node)))];
+            wanted.truncate(if inode == host { 1 } else { 2 });
+            self.read(wanted);
+        }
+        let here = here(&self.node);
         let mut ends = self.node.namespace(inode).map(other_ends).unwrap_or_default();
         ends.remove(&inode);
         ends.retain(|end, links| *end != host || links.iter().any(|link| !here.contains(link)));
         self.read(ends.into_iter().map(|(inode, links)| (inode, around(links))).collect());
         self.name_socket_processes(inode);
         self.told_by_kernel(start);
+    }
+
+    fn read_host_programs(&mut self, of: &[u32]) {
+        let host = self.node.host_netns;
+        let state = self.node.namespaces.iter_mut().find(|state| state.netns.inode == host);
+        if let (Some(Ok(handle)), Some(state)) = (self.handles.get(&host), state.filter(|_| !of.is_empty())) {
+            kernel::read_programs(state, handle, of);
+        }
     }
 
     /// The resolver files of every workload that runs.
@@ -241,11 +280,33 @@ impl Survey {
                 None => {}
             }
         }
-        let host = self.handle(self.node.host_netns);
-        let others = self.handles.values().flatten().filter(|handle| handle.inode() != self.node.host_netns);
-        let candidates: Vec<&Handle> = host.into_iter().chain(others).filter(|_| find_ends).collect();
-        let states = kernel::read(&visits, &candidates);
+        if visits.is_empty() {
+            return;
+        }
+        let candidates = if find_ends { self.candidates() } else { Vec::new() };
+        let before = self.node.namespace(self.node.host_netns).filter(|_| self.host_is_read);
+        let before = before.filter(|_| visits.iter().all(|visit| !visit.netns.is_host)).cloned();
+        let states = kernel::read_beside(&visits, before.into_iter().collect(), &candidates);
         self.keep(states);
+    }
+
+    /// As the walk knows more of the namespace itself than who read it meanwhile.
+    fn keep_host(&mut self, mut host: Looked, depth: Depth) {
+        if depth >= Depth::HostLinks {
+            kernel::explain(std::slice::from_mut(&mut host), &self.candidates());
+        }
+        let slot = self.node.namespaces.iter_mut().find(|state| state.netns.inode == host.state.netns.inode);
+        if let Some(slot) = slot {
+            *slot = NetnsState { netns: slot.netns.clone(), ..host.state };
+        }
+        self.number_as_the_host_does();
+    }
+
+    /// The namespaces that the other end of a link may be in, the host's first.
+    fn candidates(&self) -> Vec<&Handle> {
+        let host = self.node.host_netns;
+        let others = self.handles.values().flatten().filter(|handle| handle.inode() != host);
+        self.handle(host).into_iter().chain(others).collect()
     }
 
     fn keep(&mut self, states: Vec<NetnsState>) {

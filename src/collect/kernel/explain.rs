@@ -22,8 +22,8 @@ pub struct Looked {
 /// Completes the ids of each.
 pub fn explain(looked: &mut [Looked], candidates: &[&Handle]) {
     let ends = Ends::of(looked);
-    let open = looked.iter().enumerate().filter(|(_, each)| each.netlink.is_some());
-    let mut order: Vec<usize> = open.map(|(place, _)| place).collect();
+    let unsure = looked.iter().enumerate().filter(|(_, each)| each.netlink.is_some() || each.state.netns.is_host);
+    let mut order: Vec<usize> = unsure.map(|(place, _)| place).collect();
     // First who has the most: what explains a host's ids explains its pods'.
     order.sort_by_cached_key(|place| Reverse(looked.get(*place).map(|each| unexplained(&each.state).count())));
     let was_read = looked.iter().filter(|each| !each.state.links.is_empty());

@@ -27,5 +27,6 @@ mod rule;
 mod socket;
 mod sysctl;
 
+pub use explain::{Looked, explain};
 pub use outside::read as read_from_outside;
-pub use read::{Programs, Sockets, Visit, Want, read};
+pub use read::{Programs, Sockets, Visit, Want, look_at, read, read_beside, read_programs};

@@ -4,6 +4,7 @@ use super::explain::{Looked, explain, not_explained};
 use super::netlink::Netlink;
 use super::{address, firewall, link, neighbour, nexthop, nsid, problem, program, route, rule, socket, sysctl};
 use crate::model;
+use crate::model::link::Link;
 use crate::model::netns::{Netns, NetnsState, Nsid};
 use crate::netns::{self, Handle};
 
@@ -84,15 +85,13 @@ pub struct Visit<'a> {
 /// Visits each and tells what it holds. `candidates` are the namespaces that a link's other end may be
 /// in, the likeliest (the host's own) first.
 pub fn read(visits: &[Visit<'_>], candidates: &[&Handle]) -> Vec<NetnsState> {
-    let handles: Vec<&Handle> = visits.iter().map(|visit| visit.handle).collect();
-    let likeliest = candidates.first().copied();
-    let found = netns::visit(&handles, |index, _| visits.get(index).map(|visit| look(visit, likeliest)));
-    let looked = |(visit, found): (&Visit<'_>, Result<Option<Looked>, netns::Error>)| match found {
-        Ok(Some(looked)) => looked,
-        Ok(None) => unread(&visit.netns, "it was not visited".to_owned()),
-        Err(error) => unread(&visit.netns, problem::chain(&error)),
-    };
-    let mut looked: Vec<Looked> = visits.iter().zip(found).map(looked).collect();
+    read_beside(visits, Vec::new(), candidates)
+}
+
+/// As [`read`], and gives back the states of those that were read before: both explain each other's ids.
+pub fn read_beside(visits: &[Visit<'_>], before: Vec<NetnsState>, candidates: &[&Handle]) -> Vec<NetnsState> {
+    let mut looked = look_at(visits, candidates.first().copied());
+    looked.extend(before.into_iter().map(|state| Looked { state, netlink: None }));
     explain(&mut looked, candidates);
     for (Looked { state, netlink }, visit) in looked.iter_mut().zip(visits) {
         if let Some(netlink) = netlink.as_mut().filter(|_| state.netns.is_host && visit.want.routing) {
@@ -100,6 +99,39 @@ pub fn read(visits: &[Visit<'_>], candidates: &[&Handle]) -> Vec<NetnsState> {
         }
     }
     looked.into_iter().map(|looked| looked.state).collect()
+}
+
+/// Visits each; what its ids mean is told only of those that mean the `likeliest`.
+pub fn look_at(visits: &[Visit<'_>], likeliest: Option<&Handle>) -> Vec<Looked> {
+    let handles: Vec<&Handle> = visits.iter().map(|visit| visit.handle).collect();
+    let found = netns::visit(&handles, |index, _| visits.get(index).map(|visit| look(visit, likeliest)));
+    let looked = |(visit, found): (&Visit<'_>, Result<Option<Looked>, netns::Error>)| match found {
+        Ok(Some(looked)) => looked,
+        Ok(None) => unread(&visit.netns, "it was not visited".to_owned()),
+        Err(error) => unread(&visit.netns, problem::chain(&error)),
+    };
+    visits.iter().zip(found).map(looked).collect()
+}
+
+/// Looks for programs on some links of a namespace that was read without them.
+pub fn read_programs(state: &mut NetnsState, handle: &Handle, of: &[u32]) {
+    let found = netns::visit(&[handle], |_, _| {
+        let mut links: Vec<Link> = state.links.iter().filter(|link| of.contains(&link.ifindex)).cloned().collect();
+        let mut problems = Vec::new();
+        match Netlink::open(netlink_sys::protocols::NETLINK_ROUTE) {
+            Ok(mut netlink) => program::read_into(links.iter_mut(), &mut netlink, &mut problems),
+            Err(error) => problems.push(problem::chain(&error)),
+        }
+        (links, problems)
+    });
+    for (links, problems) in found.into_iter().flatten() {
+        state.problems.extend(problems);
+        for read in links {
+            if let Some(link) = state.links.iter_mut().find(|link| link.ifindex == read.ifindex) {
+                *link = read;
+            }
+        }
+    }
 }
 
 pub fn unread(netns: &Netns, why: String) -> Looked {
