@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use caps::Capability;
 use jiff::Timestamp;
@@ -52,14 +52,21 @@ pub async fn survey_closely(options: &Options, depth: Depth) -> Survey {
 }
 
 /// All but the programs, which are looked for at a pod's other ends alone.
-fn read_host(root: &Path) -> Option<Looked> {
+fn read_host(root: &Path) -> Option<(Looked, Duration)> {
+    let start = Instant::now();
     let handle = namespaces::host(root).ok()?;
     let netns = Netns { inode: handle.inode(), is_host: true, ..Netns::default() };
     let want = Want { programs: Programs::OfNone, sockets: Sockets::None, ..Want::judgeable() };
-    kernel::look_at(&[Visit { netns, handle: &handle, want, known: Vec::new() }], None).pop()
+    kernel::look_at(&[Visit { netns, handle: &handle, want, known: Vec::new() }], None)
+        .pop()
+        .map(|host| (host, start.elapsed()))
 }
 
-async fn survey_beside(options: &Options, depth: Depth, host: impl Future<Output = Option<Looked>>) -> Survey {
+async fn survey_beside(
+    options: &Options,
+    depth: Depth,
+    host: impl Future<Output = Option<(Looked, Duration)>>,
+) -> Survey {
     let root = options.proc_root.clone();
     let start = Instant::now();
     let (tell, kubelet) = oneshot::channel();
@@ -112,8 +119,9 @@ async fn survey_beside(options: &Options, depth: Depth, host: impl Future<Output
     }
     let handles = found.into_iter().map(|each| (each.netns.inode, each.handle)).collect();
     let mut survey = Survey { node, handles, walk, kube, clients, host_is_read: host.is_some() };
-    if let Some(host) = host {
+    if let Some((host, elapsed)) = host {
         survey.keep_host(host, depth);
+        survey.told_by_kernel(elapsed);
     }
     survey.read_links(depth);
     if depth >= Depth::Judgeable {
@@ -197,7 +205,7 @@ impl Survey {
         };
         let start = Instant::now();
         self.read(wanted.into_iter().map(|inode| (inode, want.clone())).collect());
-        self.told_by_kernel(start);
+        self.told_by_kernel(start.elapsed());
     }
 
     /// The host's links, and the addresses of every namespace: as far as the host tells them, without entering it.
@@ -219,7 +227,7 @@ impl Survey {
         }
         // The host has no link in common with these, and no other one is shown.
         self.read_with(entered.into_iter().map(|inode| (inode, Want::default())).collect(), false);
-        self.told_by_kernel(start);
+        self.told_by_kernel(start.elapsed());
     }
 
     /// Reads all there is of one namespace, and what concerns it of the host's and of those where its links'
@@ -244,7 +252,7 @@ impl Survey {
         ends.retain(|end, links| *end != host || links.iter().any(|link| !here.contains(link)));
         self.read(ends.into_iter().map(|(inode, links)| (inode, around(links))).collect());
         self.name_socket_processes(inode);
-        self.told_by_kernel(start);
+        self.told_by_kernel(start.elapsed());
     }
 
     fn read_host_programs(&mut self, of: &[u32]) {
@@ -339,8 +347,8 @@ impl Survey {
         }
     }
 
-    fn told_by_kernel(&mut self, start: Instant) {
-        let elapsed_ms = start.elapsed().as_secs_f64() * 1000.0;
+    fn told_by_kernel(&mut self, elapsed: Duration) {
+        let elapsed_ms = elapsed.as_secs_f64() * 1000.0;
         let unread =
             self.node.namespaces.iter().filter(|state| !state.problems.is_empty() && state.links.is_empty()).count();
         let read = self.node.namespaces.iter().filter(|state| !state.links.is_empty()).count();

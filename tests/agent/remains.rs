@@ -125,7 +125,7 @@ fn both_forms_of_the_state_directory_are_read() {
     assert_eq!(source(&document, "cilium agent")["status"], "failed");
     assert_eq!(source(&document, "cilium state")["status"], "present");
     let text = left.podnet().run(&["endpoint", "list"]).stdout;
-    assert!(text.contains("(on disk)") && text.contains("cilium agent failed"), "{text}");
+    assert!(text.contains("(on disk)") && text.contains("failed: cannot connect to"), "{text}");
 }
 
 #[test]

@@ -62,13 +62,16 @@ fn tell_of(share: &[&Handle]) -> Vec<Option<Told>> {
         // Each family alone needs no rtnl (since Linux 6.9); of both at once the kernel tells under it.
         let mut addresses = addresses_in(netlink, nsid, Family::Ipv4)?;
         addresses.extend(addresses_in(netlink, nsid, Family::Ipv6)?);
+        // As inside, those of one link together.
+        addresses.sort_by_key(|(ifindex, _)| *ifindex);
+        let addresses = addresses.into_iter().map(|(_, address)| address).collect();
         Some(Told { nsid: Nsid { nsid, inode: other.inode() }, addresses })
     };
     share.iter().map(|other| tell(other)).collect()
 }
 
-/// A kernel that does not know the question tells of its own netns, without the id; one without IPv6 tells of all families.
-fn addresses_in(netlink: &mut Netlink, nsid: i32, family: Family) -> Option<Vec<Address>> {
+/// Each with the ifindex of its link. A kernel that does not know the question tells of its own netns, without the id; one without IPv6 tells of all families.
+fn addresses_in(netlink: &mut Netlink, nsid: i32, family: Family) -> Option<Vec<(u32, Address)>> {
     let mut question = AddressMessage::default();
     question.header.family = match family {
         Family::Ipv4 => AddressFamily::Inet,
@@ -76,8 +79,8 @@ fn addresses_in(netlink: &mut Netlink, nsid: i32, family: Family) -> Option<Vec<
     };
     question.attributes.push(AddressAttribute::TargetNetNsId(nsid));
     let dump = netlink.dump_with(RouteNetlinkMessage::GetAddress(question), |frame| {
-        address::decode(frame.payload).filter(|told| told.nsid == Some(nsid)).map(|told| told.address)
+        address::decode(frame.payload).filter(|told| told.nsid == Some(nsid)).map(|told| (told.ifindex, told.address))
     });
     let dump = dump.ok().filter(|dump| dump.undecoded == 0)?;
-    Some(dump.messages.into_iter().filter(|address| address.family == family).collect())
+    Some(dump.messages.into_iter().filter(|(_, address)| address.family == family).collect())
 }
