@@ -89,8 +89,9 @@ impl Handle {
     pub fn open_link(path: &Path) -> Result<Self, Error> {
         use rustix::fs::{Mode, OFlags, open};
         let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-        let file = file.map_err(|errno| Error::Open { path: path.to_owned(), source: errno.into() })?;
-        Self::of_file(file.into(), path)
+        let file = File::from(file.map_err(|errno| Error::Open { path: path.to_owned(), source: errno.into() })?);
+        let inode = file.metadata().map_err(|source| Error::Open { path: path.to_owned(), source })?.ino();
+        Ok(Self { file, inode })
     }
 
     /// The netns of a process, by its number in podnet's own `/proc`.
@@ -186,19 +187,16 @@ impl AsFd for Handle {
 
 /// Visits every namespace once and returns what `work` found there, in the order of `handles`; `work` is
 /// told the place in that order. A few threads share the visits; each hops from namespace to namespace and then ends.
-/// The only one, if the calling thread is there anyway, needs no other thread.
+/// The calling thread takes part where all is in its own namespace.
 pub fn visit<T: Send>(handles: &[&Handle], work: impl Fn(usize, &Handle) -> T + Sync) -> Vec<Result<T, Error>> {
-    if let [only] = handles
-        && only.is_own()
-    {
-        return vec![Ok(work(0, only))];
-    }
     // More wait for each other: the kernel tells of links under one lock (rtnl).
     const MOST: usize = 8;
     let threads = match handles.len() {
         few @ (0 | 1) => few,
         many => cores().min(MOST).min(many),
     };
+    let all_here =
+        handles.first().is_some_and(|first| first.is_own() && handles.iter().all(|handle| handle.inode == first.inode));
     let next = AtomicUsize::new(0);
     let hop = || {
         let mut found = Vec::new();
@@ -212,9 +210,13 @@ pub fn visit<T: Send>(handles: &[&Handle], work: impl Fn(usize, &Handle) -> T + 
         handles.iter().map(|handle| Err(Error::Died { inode: handle.inode() })).collect();
     std::thread::scope(|scope| {
         // Fewer threads than asked for only make it slower.
-        let spawned: Vec<_> =
-            (0..threads).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, hop).ok()).collect();
-        for (index, result) in spawned.into_iter().filter_map(|thread| thread.join().ok()).flatten() {
+        let spawned: Vec<_> = (usize::from(all_here)..threads)
+            .filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, hop).ok())
+            .collect();
+        let own = if all_here { hop() } else { Vec::new() };
+        for (index, result) in
+            own.into_iter().chain(spawned.into_iter().filter_map(|thread| thread.join().ok()).flatten())
+        {
             if let Some(slot) = results.get_mut(index) {
                 *slot = result;
             }

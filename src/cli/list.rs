@@ -54,9 +54,10 @@ impl List {
             netns_only: self.netns_only,
             sort: self.sort,
         };
-        let printed = common.print(&list(&node, &choice));
+        let list = list(&node, &choice);
+        let printed = common.print(&list);
         // The process ends, and gives all its memory back at once; piece by piece a large node takes milliseconds.
-        std::mem::forget(node);
+        std::mem::forget((node, list));
         printed.map(|()| 0)
     }
 }

@@ -197,6 +197,7 @@ impl Common {
 
 /// The async runtime, on this thread, for the commands that ask daemons.
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Error> {
+    descriptors::make_room();
     room_for_runtime().map_err(|source| Error::Start { source })?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|source| Error::Start { source })?;
@@ -232,7 +233,6 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(status) => return status,
     };
     cli.common.log.start();
-    descriptors::make_room();
     let result = match &cli.command {
         Command::Status(status) => status.run(&cli.common),
         Command::List(list) => list.run(&cli.common),

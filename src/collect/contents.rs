@@ -30,6 +30,21 @@ pub fn contents(folder: impl AsFd, name: impl Arg) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// As [`contents`], for what is read and not kept: there are two such files for each process of a node.
+pub fn read_contents<T>(
+    folder: impl AsFd + Copy,
+    name: impl Arg + Copy,
+    take: impl FnOnce(&[u8]) -> T,
+) -> io::Result<T> {
+    let file = openat(folder, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut room = [0; 2048];
+    let length = rustix::io::read(&file, &mut room)?;
+    match room.get(..length).filter(|_| length < room.len()) {
+        Some(whole) => Ok(take(whole)),
+        None => contents(folder, name).map(|bytes| take(&bytes)),
+    }
+}
+
 /// A file that the kernel writes piece by piece, as mount tables: with room from the start, where `fs::read` begins with
 /// 32 bytes, as such a file has no size.
 pub fn long_contents(path: impl Arg) -> io::Result<Vec<u8>> {

@@ -13,7 +13,7 @@ use super::cgroup::{self, Container};
 use super::descriptors::{Descriptors, Look};
 use super::mounts::MountTable;
 use crate::collect::ask_each::ask_each;
-use crate::collect::contents::{contents, lossy};
+use crate::collect::contents::{contents, lossy, read_contents};
 use crate::model::netns::Inode;
 
 /// A process in user space, as the host numbers it.
@@ -115,14 +115,13 @@ fn booted_at(root: &Path) -> Option<Timestamp> {
 fn read(look: &Look<'_>, pid: u32) -> Option<(Process, Descriptors)> {
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = openat(CWD, look.root.join(pid.to_string()), directory, Mode::empty()).ok()?;
-    let stat = contents(&folder, "stat").ok()?;
-    let (name, parent, started) = parse_stat(&lossy(&stat))?;
+    let (name, parent, started) = read_contents(&folder, "stat", |stat| parse_stat(&lossy(stat))).ok()??;
     let netns = match namespace(&folder, "net") {
         Ok(inode) => Some(inode),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
         Err(_) => return None, // it ended meanwhile
     };
-    let cgroups = contents(&folder, "cgroup").unwrap_or_default();
+    let container = read_contents(&folder, "cgroup", |cgroups| cgroup::container(&lossy(cgroups)));
     // Whose namespaces may not be looked at, his descriptors may not, either (ptrace(2), PTRACE_MODE_READ_FSCREDS).
     let open = netns.map(|_| look.held_by(pid, &folder)).unwrap_or_default();
     let process = Process {
@@ -132,7 +131,7 @@ fn read(look: &Look<'_>, pid: u32) -> Option<(Process, Descriptors)> {
         started,
         netns,
         mount_ns: namespace(&folder, "mnt").ok(),
-        container: cgroup::container(&lossy(&cgroups)),
+        container: container.ok().flatten(),
     };
     Some((process, open))
 }
