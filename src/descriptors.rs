@@ -6,8 +6,8 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::rlim_t;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// The limit that podnet was started with.
-static STARTED_WITH: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
+/// The limit that podnet was started with, where it has another one now.
+static STARTED_WITH: OnceLock<rlim_t> = OnceLock::new();
 
 /// A node with a thousand namespaces has a thousand of them open at once here. The table of descriptors is made large
 /// while podnet is one thread: in a process of several the kernel waits for every core each time that the table doubles
@@ -15,7 +15,7 @@ static STARTED_WITH: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
 pub fn make_room() {
     const ROOM: rlim_t = 4096;
     let Ok((usual, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    let _ = STARTED_WITH.set((usual, most));
+    remember_limit(usual);
     let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     let last = i32::try_from(most.min(ROOM)).map_or(0, |room| room - 1);
     if let Ok(some_file) = std::fs::File::open("/dev/null")
@@ -25,10 +25,20 @@ pub fn make_room() {
     }
 }
 
+/// What [`restore_limit`] will restore; None where nothing was changed.
+pub fn usual_limit() -> Option<rlim_t> {
+    STARTED_WITH.get().copied()
+}
+
+/// Where who started this podnet had raised it already.
+pub fn remember_limit(usual: rlim_t) {
+    let _ = STARTED_WITH.set(usual); // the first one counts
+}
+
 /// For another program, which may go by the limit (select(2) takes 1024 descriptors at most).
 pub fn restore_limit() {
-    if let Some((usual, most)) = STARTED_WITH.get() {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, *usual, *most);
+    if let (Some(usual), Ok((_, most))) = (usual_limit(), getrlimit(Resource::RLIMIT_NOFILE)) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, usual.min(most), most);
     }
 }
 

@@ -10,6 +10,7 @@ use super::terminal::say;
 use super::{Common, Error, exec_many};
 use crate::collect::dns;
 use crate::collect::options::Options;
+use crate::descriptors;
 use crate::exec::{self, Entry, Identity, NameFiles};
 use crate::netns::Handle;
 use crate::show::harmless;
@@ -47,6 +48,9 @@ pub struct Exec {
     /// Whose resolv.conf and hosts to show, where the target is a descriptor of another podnet
     #[arg(long, value_name = "PID|NAME", hide = true)]
     names_of: Option<Names>,
+    /// How many files the command may open, where another podnet that starts this one has raised its own limit
+    #[arg(long, value_name = "NUMBER", hide = true)]
+    open_files: Option<u64>,
     /// The command and its arguments
     #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -55,6 +59,9 @@ pub struct Exec {
 impl Exec {
     pub(super) fn run(&self, common: &Common) -> Result<u8, Error> {
         let options = common.options()?;
+        if let Some(limit) = self.open_files {
+            descriptors::remember_limit(limit);
+        }
         if self.all || !self.targets.is_empty() {
             exec_many::speaks(&common.output)?;
             let targets = self.target.iter().chain(&self.targets).map(String::as_str);
@@ -107,7 +114,9 @@ impl Exec {
         let dns = self.dns.then(|| OsString::from("--dns"));
         let drop = self.drop_caps.then(|| OsString::from("--drop-caps"));
         let user = self.user.iter().flat_map(|user| [OsString::from("--user"), OsString::from(user)]);
-        dns.into_iter().chain(drop).chain(user).collect()
+        let files = descriptors::usual_limit();
+        let files = files.into_iter().flat_map(|limit| [OsString::from("--open-files"), limit.to_string().into()]);
+        dns.into_iter().chain(drop).chain(user).chain(files).collect()
     }
 }
 
