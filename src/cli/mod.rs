@@ -44,7 +44,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use error::Error;
@@ -210,8 +209,9 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Error> {
 /// Whether as many descriptors can be opened as the async runtime needs to start: it panics when it has not got them.
 fn room_for_runtime() -> std::io::Result<()> {
     const NEEDED: usize = 16;
-    let opened: std::io::Result<Vec<_>> = (0..NEEDED).map(|_| std::fs::File::open("/dev/null")).collect();
-    opened.map(drop)
+    let first = std::fs::File::open("/dev/null")?;
+    let opened: rustix::io::Result<Vec<_>> = (1..NEEDED).map(|_| rustix::io::fcntl_dupfd_cloexec(&first, 0)).collect();
+    Ok(opened.map(drop)?)
 }
 
 /// Every command with its arguments, as clap knows them.
@@ -263,29 +263,28 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 /// The commands that people wait for and scripts call in a loop: to build all the others takes half a millisecond, longer
 /// than to enter a namespace. What is wrong with a command line, and its help, is told by [`parse`].
 fn parse_alone(arguments: &[OsString]) -> Option<Cli> {
-    fn parsed<T: Args>(arguments: &[OsString], name: &'static str, command: fn(T) -> Command) -> Option<Cli> {
-        let (common, own) = alone(arguments, name).ok()?;
+    fn parsed<T: Args>(arguments: &[OsString], command: fn(T) -> Command) -> Option<Cli> {
+        let (common, own) = alone(arguments).ok()?;
         Some(Cli { common, command: command(own) })
     }
-    match arguments.get(1)?.to_str()? {
-        "exec" => parsed(arguments, "exec", Command::Exec),
-        "inspect" => parsed(arguments, "inspect", Command::Inspect),
-        "list" => parsed(arguments, "list", Command::List),
-        "check" => parsed(arguments, "check", Command::Check),
+    let (_, arguments) = arguments.split_first()?;
+    match arguments.first()?.to_str()? {
+        "exec" => parsed(arguments, Command::Exec),
+        "inspect" => parsed(arguments, Command::Inspect),
+        "list" => parsed(arguments, Command::List),
+        "check" => parsed(arguments, Command::Check),
         _ => None,
     }
 }
 
-/// As if there were no other command than that.
+/// As if the command were a program of its own, that the first of the arguments names: clap hands options that are every
+/// command's from each to the ones below it, which takes it as long as the rest.
 fn alone<T: Args>(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
-    name: &'static str,
 ) -> Result<(Common, T), clap::Error> {
-    let only = T::augment_args(clap::Command::new(name));
-    let mut all = Common::augment_args(clap::Command::new("podnet")).subcommand(only);
-    let matches = all.try_get_matches_from_mut(arguments)?;
-    let own = matches.subcommand_matches(name).ok_or_else(|| all.error(ErrorKind::MissingSubcommand, name))?;
-    Ok((Common::from_arg_matches(&matches)?, T::from_arg_matches(own)?))
+    let mut only = T::augment_args(Common::augment_args(clap::Command::new("podnet")));
+    let matches = only.try_get_matches_from_mut(arguments)?;
+    Ok((Common::from_arg_matches(&matches)?, T::from_arg_matches(&matches)?))
 }
 
 /// Tells what is wrong, or what was asked about podnet itself, and returns with which status to end.
@@ -331,5 +330,44 @@ fn explained(usage: &clap::Error, meant: Option<String>) -> Error {
     match meant {
         Some(meant) => Error::Slip { message, meant },
         None => Error::Usage { message },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn a_command_alone_means_what_it_means_among_the_others() {
+        for line in [
+            "podnet inspect web",
+            "podnet inspect 3f2a -o json --runtime docker,none --timeout 0.5 --color never -vv",
+            "podnet inspect --from node7.json default/web-0 --no-kube --kube",
+            "podnet exec web -- ip -o json",
+            "podnet exec --all --user nobody -- true",
+            "podnet exec -t a -t b -o json -- id",
+            "podnet exec",
+            "podnet list",
+            "podnet list --all -n default --context there",
+            "podnet check",
+            "podnet check web-0 default/web-1 --kube -o jsonpath={.findings}",
+        ] {
+            let arguments = words(line);
+            let alone = parse_alone(&arguments).expect(line);
+            let among = parse(&arguments).unwrap_or_else(|status| panic!("{line}: {status:?}"));
+            assert_eq!(format!("{alone:?}"), format!("{among:?}"), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_right_is_left_to_who_can_say_why() {
+        for line in ["podnet", "podnet inspect", "podnet inspect a b", "podnet list --help", "podnet --timeout 5 list"]
+        {
+            assert!(parse_alone(&words(line)).is_none(), "{line}");
+        }
     }
 }

@@ -10,13 +10,15 @@ use super::exec::Exec;
 /// The terminal is the command's in any case.
 const NEEDLESS: [&str; 3] = ["-it", "-ti", "-i"];
 
+const EXEC: &str = "exec";
+
 /// The line as it is meant, where that is all that is wrong with it.
 pub fn meant(usage: &clap::Error, arguments: &[OsString]) -> Option<String> {
     /// More words than that before a command are no slip of the finger.
     const BEFORE: usize = 32;
     let slip = matches!(usage.kind(), ErrorKind::UnknownArgument | ErrorKind::ArgumentConflict);
     let words: Vec<&str> = arguments.iter().map(|word| word.to_str()).collect::<Option<_>>()?;
-    let exec = words.iter().position(|word| *word == "exec").filter(|_| slip)?;
+    let exec = words.iter().position(|word| *word == EXEC).filter(|_| slip)?;
     let dashes = words.iter().position(|word| *word == "--");
     let line = match dashes {
         Some(at) => joined(words.split_at(at)),
@@ -31,7 +33,7 @@ fn joined<'a>((before, command): (&[&'a str], &[&'a str])) -> Option<Vec<&'a str
     let mut line: Vec<&str> = before.iter().copied().filter(|word| !NEEDLESS.contains(word)).collect();
     line.push("--");
     line.extend(command);
-    let (_, exec): (_, Exec) = alone(&line, "exec").ok()?;
+    let (_, exec): (_, Exec) = alone(line.iter().filter(|word| **word != EXEC)).ok()?;
     let is_command = command.first().is_some_and(|word| !word.starts_with('-'));
     (is_command && exec.says_where()).then_some(line)
 }
@@ -54,7 +56,7 @@ mod tests {
 
     fn meant(line: &str) -> Option<String> {
         let words: Vec<OsString> = shlex::split(line).unwrap().into_iter().map(OsString::from).collect();
-        let usage = alone::<Exec>(&words, "exec").unwrap_err();
+        let usage = crate::cli::command().try_get_matches_from(&words).unwrap_err();
         super::meant(&usage, &words)
     }
 
