@@ -34,6 +34,7 @@ pub fn check(
         choice,
         findings: Vec::new(),
         skipped: Vec::new(),
+        lacking: BTreeMap::new(),
         held: 0,
         without_pod: 0,
     };
@@ -62,6 +63,8 @@ struct Running<'r, 'a> {
     choice: &'r Choice,
     findings: Vec<Finding>,
     skipped: Vec<Skipped>,
+    /// What was found of each need; many rules have the same.
+    lacking: BTreeMap<Need, Option<String>>,
     held: usize,
     without_pod: usize,
 }
@@ -86,7 +89,7 @@ impl<'r> Running<'r, '_> {
     }
 
     fn one(&mut self, rule: &'static Rule, judged: &[&Pod<'_>]) {
-        if let Some(why) = rule.needs.iter().find_map(|need| self.lacks(*need)) {
+        if let Some(why) = rule.needs.iter().find_map(|need| self.lack(*need)) {
             return self.skipped.push(skipped(rule.code, why, None));
         }
         let before = self.findings.len();
@@ -130,6 +133,15 @@ impl<'r> Running<'r, '_> {
                 self.findings.push(finding(rule, hit, pod));
             }
         }
+    }
+
+    fn lack(&mut self, need: Need) -> Option<String> {
+        if let Some(known) = self.lacking.get(&need) {
+            return known.clone();
+        }
+        let why = self.lacks(need);
+        self.lacking.insert(need, why.clone());
+        why
     }
 
     fn lacks(&self, need: Need) -> Option<String> {

@@ -87,7 +87,7 @@ impl std::fmt::Debug for Run {
 }
 
 /// A source, or one table of a namespace. Links and addresses go without saying.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
     Routes,
     Rules,

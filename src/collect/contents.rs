@@ -50,12 +50,14 @@ pub fn read_contents<T>(
 pub fn long_contents(path: impl Arg) -> io::Result<Vec<u8>> {
     const ROOM: usize = 32 * 1024;
     let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let (mut bytes, mut length) = (Vec::new(), 0);
+    let (mut bytes, mut length) = (vec![0; ROOM], 0);
     loop {
-        bytes.resize(length + ROOM, 0);
         match rustix::io::read(&file, bytes.get_mut(length..).unwrap_or_default())? {
             0 => break,
             more => length += more,
+        }
+        if length == bytes.len() {
+            bytes.resize(length + ROOM, 0);
         }
     }
     bytes.truncate(length);

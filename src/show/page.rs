@@ -126,11 +126,13 @@ pub fn columns(out: &mut dyn Write, indent: usize, rows: &[Vec<String>]) -> io::
 
 /// Rows in columns of which the last is prose: it is broken between its words, and goes on below where it began.
 pub fn columns_and_prose(page: &Page, out: &mut dyn Write, rows: &[(String, String)]) -> io::Result<()> {
+    let Some(width) = page.width else {
+        let rows: Vec<Vec<String>> = rows.iter().map(|(cell, text)| vec![cell.clone(), text.clone()]).collect();
+        return columns(out, 0, &rows);
+    };
     let mut table = Table::new();
     table.load_style(NOTHING);
-    if let Some(width) = page.width {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(u16::try_from(width).unwrap_or(u16::MAX));
-    }
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(u16::try_from(width).unwrap_or(u16::MAX));
     table.add_rows(rows.iter().map(|(cell, text)| [harmless(cell), harmless(text)]));
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

@@ -3,7 +3,6 @@
 use super::explain::{Looked, explain, not_explained};
 use super::netlink::Netlink;
 use super::{address, firewall, link, neighbour, nexthop, nsid, problem, program, route, rule, socket, sysctl};
-use crate::model;
 use crate::model::link::Link;
 use crate::model::netns::{Netns, NetnsState, Nsid};
 use crate::netns::{self, Handle};
@@ -142,28 +141,25 @@ pub fn unread(netns: &Netns, why: String) -> Looked {
 /// Runs inside the namespace.
 pub fn look(visit: &Visit<'_>, likeliest: Option<&Handle>) -> Looked {
     let _inside = tracing::debug_span!("in", netns = visit.netns.inode).entered();
-    let (mut looked, sockets) = match visit.want.sockets {
-        Sockets::None => (tables(visit, likeliest), None),
-        Sockets::Listeners => (tables(visit, likeliest), Some(sockets(visit))),
+    let inhabited = socket::inhabited(visit.want.sockets);
+    let sockets = || {
+        let mut problems = Vec::new();
+        (socket::read(&mut problems, visit.want.sockets, &inhabited), problems)
+    };
+    let (mut looked, (sockets, problems)) = match visit.want.sockets {
+        Sockets::None => return tables(visit, likeliest),
         // Beside the rest, as the kernel may search the connections of all namespaces for as long as that takes. A thread
         // begins in the netns of the one that makes it (clone(2)).
-        Sockets::Counted | Sockets::All => std::thread::scope(|scope| {
-            let reading = std::thread::Builder::new().spawn_scoped(scope, || sockets(visit));
+        Sockets::Counted | Sockets::All if !inhabited.is_empty() => std::thread::scope(|scope| {
+            let reading = std::thread::Builder::new().spawn_scoped(scope, sockets);
             let looked = tables(visit, likeliest);
-            (looked, Some(reading.ok().and_then(|reading| reading.join().ok()).unwrap_or_else(|| sockets(visit))))
+            (looked, reading.ok().and_then(|reading| reading.join().ok()).unwrap_or_else(sockets))
         }),
+        Sockets::Listeners | Sockets::Counted | Sockets::All => (tables(visit, likeliest), sockets()),
     };
-    if let Some((sockets, problems)) = sockets {
-        looked.state.sockets = Some(sockets);
-        looked.state.problems.extend(problems);
-    }
+    looked.state.sockets = Some(sockets);
+    looked.state.problems.extend(problems);
     looked
-}
-
-/// With the problems on the way.
-fn sockets(visit: &Visit<'_>) -> (model::socket::Sockets, Vec<String>) {
-    let mut problems = Vec::new();
-    (socket::read(&mut problems, visit.want.sockets), problems)
 }
 
 /// All but the sockets.

@@ -31,21 +31,30 @@ const STATES: [&str; 12] = [
     "new-syn-recv",
 ];
 
-/// Protocol, its name, and the family of addresses.
-const TABLES: [(u8, &str, u8); 4] = [
+const TABLES: [Table; 4] = [
     (IPPROTO_TCP, "tcp", AF_INET),
     (IPPROTO_TCP, "tcp", AF_INET6),
     (IPPROTO_UDP, "udp", AF_INET),
     (IPPROTO_UDP, "udp", AF_INET6),
 ];
 
-/// Sockets of the calling thread's netns: the listeners, a count by state, and every other one, as far as wanted.
-pub fn read(problems: &mut Vec<String>, wanted: Wanted) -> Sockets {
-    let mut sockets = Sockets::default();
-    // The kernel looks through the tables of all namespaces, which takes it longer than all else that is asked.
+/// Protocol, its name, and the family of addresses.
+type Table = (u8, &'static str, u8);
+
+/// The tables of the calling thread's netns that may hold what is wanted. The others are not asked for: the kernel looks
+/// through those of all namespaces, which takes it longer than all else that is asked.
+pub fn inhabited(wanted: Wanted) -> Vec<Table> {
+    if wanted == Wanted::None {
+        return Vec::new();
+    }
     let usage = Usage::read();
-    let inhabited: Vec<_> =
-        TABLES.into_iter().filter(|(_, name, family)| !usage.of_none(name, *family, wanted)).collect();
+    TABLES.into_iter().filter(|(_, name, family)| !usage.of_none(name, *family, wanted)).collect()
+}
+
+/// Sockets of the calling thread's netns in these tables: the listeners, a count by state, and every other one, as far as
+/// wanted.
+pub fn read(problems: &mut Vec<String>, wanted: Wanted, inhabited: &[Table]) -> Sockets {
+    let mut sockets = Sockets::default();
     if inhabited.is_empty() {
         return sockets;
     }
@@ -56,7 +65,7 @@ pub fn read(problems: &mut Vec<String>, wanted: Wanted) -> Sockets {
             return sockets;
         }
     };
-    for (protocol, name, family) in inhabited {
+    for (protocol, name, family) in inhabited.iter().copied() {
         let question = SockDiagMessage::InetRequest(InetRequest {
             family,
             protocol,

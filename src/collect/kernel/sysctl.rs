@@ -7,7 +7,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::path::Arg;
 
 use super::devconf::Devconf;
-use crate::collect::contents::contents;
+use crate::collect::contents::read_contents;
 use crate::model::sysctl::{Fill, Sysctls};
 
 const ROOT: &str = "/proc/sys/net";
@@ -83,8 +83,8 @@ impl Folder {
     }
 
     fn value(&self, name: &str) -> Option<String> {
-        let text = String::from_utf8(contents(self.0.as_ref()?, name).ok()?).ok()?;
-        Some(text.trim().replace('\t', " "))
+        let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(|text| text.trim().replace('\t', " "));
+        read_contents(self.0.as_ref()?, name, text).ok()?
     }
 }
 

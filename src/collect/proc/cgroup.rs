@@ -23,7 +23,10 @@ const PREFIXES: [(&str, &str); 5] = [
 ];
 /// Folders of the cgroupfs driver outside of Kubernetes.
 const FOLDERS: [(&str, &str); 4] =
-    [("docker", "docker"), ("libpod_parent", "podman"), ("default", "containerd"), ("cri-containerd", "containerd")];
+    [("docker", "docker"), ("libpod_parent", "podman"), (FREELY_NAMED, "containerd"), ("cri-containerd", "containerd")];
+/// containerd's namespace of that name, where `ctr` puts what it runs.
+const FREELY_NAMED: &str = "default";
+const ID_LENGTH: usize = 64;
 
 /// Reads `/proc/PID/cgroup`: lines `ID:CONTROLLERS:PATH`, one with v2, several with v1.
 pub fn container(cgroups: &str) -> Option<Container> {
@@ -32,6 +35,10 @@ pub fn container(cgroups: &str) -> Option<Container> {
 }
 
 fn in_path(path: &str) -> Option<Container> {
+    // Nearly all that processes outside of containers are in, told without taking it apart.
+    if path.len() < ID_LENGTH && !path.contains(FREELY_NAMED) {
+        return None;
+    }
     // Where its systemd driver is not told of systemd, containerd makes one folder of slice, prefix and id:
     // `kubepods-podUID.slice:cri-containerd:ID`.
     let parts: Vec<&str> = path.split(['/', ':']).collect();
@@ -57,13 +64,13 @@ fn in_part(part: &str) -> Option<(&str, Option<&'static str>)> {
 fn in_folder<'a>(part: &'a str, above: &str, at: usize) -> Option<(&'a str, Option<&'static str>)> {
     let runtime = FOLDERS.iter().find(|(name, _)| *name == above).map(|(_, runtime)| *runtime);
     // `ctr run`: `/default/NAME`.
-    let free_name = above == "default" && at == 2 && is_free_name(part);
+    let free_name = above == FREELY_NAMED && at == 2 && is_free_name(part);
     (is_id(part) || free_name).then_some((part, runtime))
 }
 
 /// All runtimes but bare containerd give ids of 64 hexadecimal digits.
 fn is_id(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    text.len() == ID_LENGTH && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 /// containerd's rule for ids (`pkg/identifiers`).
