@@ -12,6 +12,7 @@ use super::node::{add_address_stores, add_attachments};
 use super::{Common, Error, block_on};
 use crate::check::choice::Choice;
 use crate::check::{self, Facts, Severity};
+use crate::collect::ahead::Ahead;
 use crate::collect::options::{Depth, Options};
 use crate::collect::survey::{Survey, survey, survey_closely};
 use crate::collect::{dns, runtime};
@@ -55,8 +56,11 @@ impl Inspect {
 }
 
 async fn of_node(target: &Target, options: &Options, every_socket: bool) -> Result<Inspection, Error> {
-    let mut survey = match target.depth() {
-        depth @ (Depth::Holders | Depth::HostLinks) => survey_closely(options, depth).await,
+    let survey = match target.depth() {
+        depth @ (Depth::Holders | Depth::HostLinks) => {
+            let ahead = Ahead { likely: target.likely(), wide: every_socket };
+            survey_closely(options, depth, ahead).await
+        }
         deeper => survey(options, deeper).await,
     };
     let pick = match pick(&survey.node, target, |path| survey.inode_at(path), |pid| survey.netns_of(pid)) {
@@ -69,19 +73,14 @@ async fn of_node(target: &Target, options: &Options, every_socket: bool) -> Resu
     // The runtime and the kernel answer side by side.
     let mut closer = pick.workload.and_then(|index| survey.node.workloads.get(index)).cloned();
     let clients = survey.clients.clone();
-    let reading = tokio::task::spawn_blocking(move || {
-        if let Some(inode) = pick.netns {
-            survey.read_closely(inode, every_socket);
-        }
-        survey
-    });
+    let reading = read_closely(survey, pick.netns, every_socket);
     let looking = async {
         if let Some(workload) = &mut closer {
             runtime::look_closer(workload, options, &clients).await;
         }
     };
     let (read, ()) = tokio::join!(reading, looking);
-    let mut survey = read.map_err(|died| Error::Start { source: io::Error::other(died) })?;
+    let mut survey = read?;
     let slot = pick.workload.and_then(|index| survey.node.workloads.get_mut(index));
     if let Some((slot, closer)) = slot.zip(closer) {
         *slot = closer;
@@ -94,7 +93,22 @@ async fn of_node(target: &Target, options: &Options, every_socket: bool) -> Resu
     let pid = pick.workload.and_then(|index| survey.node.workloads.get(index)?.pid);
     let names = pid.map(|pid| dns::read(&options.proc_root, pid));
     add_address_stores(&mut survey.node);
-    Ok(document(&survey.node, pick, names))
+    let document = document(&survey.node, pick, names);
+    std::mem::forget(survey); // the process ends soon, and forgets it faster
+    Ok(document)
+}
+
+async fn read_closely(mut survey: Survey, inode: Option<Inode>, every_socket: bool) -> Result<Survey, Error> {
+    let Some(inode) = inode else { return Ok(survey) };
+    let was_read = survey.was_read(inode);
+    let read = move || {
+        survey.read_closely(inode, every_socket);
+        survey
+    };
+    if was_read {
+        return Ok(read()); // sooner than another thread begins
+    }
+    tokio::task::spawn_blocking(read).await.map_err(|died| Error::Start { source: io::Error::other(died) })
 }
 
 fn of_snapshot(snapshot: Snapshot, target: &Target, every_socket: bool) -> Result<Inspection, Error> {

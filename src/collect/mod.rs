@@ -1,5 +1,6 @@
 //! Reads the world into the model, and changes nothing in it.
 
+pub mod ahead;
 mod ask_each;
 pub mod cilium;
 mod contents;

@@ -1,14 +1,16 @@
 //! The whole node in one go: what the runtimes, `/proc` and the kernel say, joined.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use caps::Capability;
+use futures_util::future::OptionFuture;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use super::ahead::{Ahead, Lookout, Read};
 use super::kernel::{self, Looked, Programs, Sockets, Visit, Want};
 use super::options::{Depth, Options};
 use super::proc::{self, Process, Walk};
@@ -16,8 +18,7 @@ use super::{cilium, dns, dockerd, host, join, kube, log, namespaces, runtime};
 use crate::model::address::Address;
 use crate::model::count::counted;
 use crate::model::kube::pod::KubePod;
-use crate::model::link::Link;
-use crate::model::netns::{Inode, Netns, NetnsState};
+use crate::model::netns::{Inode, NetnsState};
 use crate::model::node::{Names, Node};
 use crate::model::snapshot::Inhabitants;
 use crate::model::socket::SocketProcess;
@@ -34,52 +35,42 @@ pub struct Survey {
     kube: Option<kube::Session>,
     /// The runtimes that can tell more of one container.
     pub clients: runtime::Clients,
-    /// Whether all of the host's namespace was read that concerns a pod, but for programs.
-    host_is_read: bool,
+    /// The namespaces that were read ahead: the host's with the programs of only these links.
+    read_ahead: BTreeSet<Inode>,
+    host_ends: Vec<u32>,
 }
 
 /// Asks the runtimes while `/proc` is walked, the agent and the API server where the options say so, and reads the
 /// namespaces as deep as `depth` says.
 pub async fn survey(options: &Options, depth: Depth) -> Survey {
-    survey_beside(options, depth, async { None }).await
+    survey_beside(options, depth, None).await
 }
 
-/// As [`survey`]; meanwhile reads all of the host's namespace that [`Survey::read_closely`] will need.
-pub async fn survey_closely(options: &Options, depth: Depth) -> Survey {
-    let root = options.proc_root.clone();
-    let host = tokio::task::spawn_blocking(move || read_host(&root));
-    survey_beside(options, depth, async { host.await.ok().flatten() }).await
+/// As [`survey`]; meanwhile reads what [`Survey::read_closely`] will need, as far as the target says where it is.
+pub async fn survey_closely(options: &Options, depth: Depth, ahead: Ahead) -> Survey {
+    survey_beside(options, depth, Some(ahead)).await
 }
 
-/// All but the programs, which are looked for at a pod's other ends alone.
-fn read_host(root: &Path) -> Option<(Looked, Duration)> {
-    let start = Instant::now();
-    let handle = namespaces::host(root).ok()?;
-    let netns = Netns { inode: handle.inode(), is_host: true, ..Netns::default() };
-    let want = Want { programs: Programs::OfNone, sockets: Sockets::None, ..Want::judgeable() };
-    kernel::look_at(&[Visit { netns, handle: &handle, want, known: Vec::new() }], None)
-        .pop()
-        .map(|host| (host, start.elapsed()))
-}
-
-async fn survey_beside(
-    options: &Options,
-    depth: Depth,
-    host: impl Future<Output = Option<(Looked, Duration)>>,
-) -> Survey {
-    let root = options.proc_root.clone();
-    let start = Instant::now();
+async fn survey_beside(options: &Options, depth: Depth, ahead: Option<Ahead>) -> Survey {
+    let (root, start) = (options.proc_root.clone(), Instant::now());
     let (tell, kubelet) = oneshot::channel();
+    let (lookout, found) = ahead.as_ref().and_then(|ahead| Lookout::of(&root, &ahead.likely)).unzip();
+    let sought = ahead.as_ref().and_then(|ahead| ahead.likely.container().map(str::to_owned));
+    let proc_root = root.clone();
     let walking = tokio::task::spawn_blocking(move || {
-        let walk = proc::walk(&root)?;
-        let _ = tell.send(kube::find_kubelet(&root, &walk)); // nobody waits for it where nobody asks Kubernetes
-        let found = namespaces::find(&root, &walk);
+        let walk = proc::walk_telling(&proc_root, |process| lookout.iter().for_each(|lookout| lookout.met(process)))?;
+        drop(lookout);
+        let _ = tell.send(kube::find_kubelet(&proc_root, &walk)); // nobody waits for it where nobody asks Kubernetes
+        let found = namespaces::find(&proc_root, &walk);
         Ok((walk, found, start.elapsed()))
     });
+    // After the walk, which it may wait for, as there may be no thread for both.
+    let reading = ahead.map(|ahead| tokio::task::spawn_blocking(move || ahead.read(&root, found)));
     let agent = async { if options.agent { Some(cilium::ask(options).await) } else { None } };
-    let runtimes = runtime::ask_all(options, depth >= Depth::Judgeable);
+    let runtimes = runtime::ask_all(options, depth >= Depth::Judgeable, sought.as_deref());
     let in_kube = kube::ask(options, async { kubelet.await.ok().flatten() });
-    let (walked, told, agent, in_kube, host) = tokio::join!(walking, runtimes, agent, in_kube, host);
+    let reading = async { OptionFuture::from(reading).await.and_then(Result::ok) };
+    let (walked, told, agent, in_kube, read) = tokio::join!(walking, runtimes, agent, in_kube, reading);
     let (mut sources, mut answers): (Vec<Asked>, Vec<runtime::Told>) = told.into_iter().unzip();
     let clients = runtime::Clients::of(&mut answers);
     let network_status = answers.iter_mut().filter_map(|told| told.network.take()).collect();
@@ -118,10 +109,9 @@ async fn survey_beside(
         cilium.add_to(&mut node);
     }
     let handles = found.into_iter().map(|each| (each.netns.inode, each.handle)).collect();
-    let mut survey = Survey { node, handles, walk, kube, clients, host_is_read: host.is_some() };
-    if let Some((host, elapsed)) = host {
-        survey.keep_host(host, depth);
-        survey.told_by_kernel(elapsed);
+    let mut survey = Survey { node, handles, walk, kube, clients, read_ahead: BTreeSet::new(), host_ends: Vec::new() };
+    if let Some(read) = read {
+        survey.keep_ahead(read, depth);
     }
     survey.read_links(depth);
     if depth >= Depth::Judgeable {
@@ -170,6 +160,11 @@ impl Survey {
         pids.into_iter().map(|(netns, pids)| Inhabitants { netns, pids }).collect()
     }
 
+    /// Whether [`Survey::read_closely`] has little left to read of it.
+    pub fn was_read(&self, inode: Inode) -> bool {
+        self.read_ahead.contains(&inode)
+    }
+
     /// Asks the API server, where it answered, for what Cilium wrote of these pods (namespace, name).
     pub async fn ask_kubernetes_about(&mut self, pods: &[(String, String)]) {
         let (Some(session), Some(told)) = (&self.kube, &mut self.node.kubernetes) else { return };
@@ -191,7 +186,7 @@ impl Survey {
     fn read_links(&mut self, depth: Depth) {
         let wanted: Vec<Inode> = match depth {
             Depth::Holders => return,
-            Depth::HostLinks if self.host_is_read => return,
+            Depth::HostLinks if self.read_ahead.contains(&self.node.host_netns) => return,
             Depth::HostLinks => vec![self.node.host_netns],
             Depth::Addresses => return self.read_addresses(),
             Depth::AllLinks | Depth::Judgeable | Depth::Whole => {
@@ -236,10 +231,12 @@ impl Survey {
         let start = Instant::now();
         let host = self.node.host_netns;
         let around = |links| Want { programs: Programs::Of(links), sockets: Sockets::None, ..Want::judgeable() };
-        let here = |node: &Node| node.namespace(host).map(|host| ends_in(host, inode)).unwrap_or_default();
-        if self.host_is_read && inode != host {
-            self.read(vec![(inode, Want::everything(wide))]);
-            self.read_host_programs(&here(&self.node));
+        let here = |node: &Node| node.namespace(host).map(|host| host.ends_in(inode)).unwrap_or_default();
+        if self.read_ahead.contains(&host) && inode != host {
+            if !self.read_ahead.contains(&inode) {
+                self.read(vec![(inode, Want::everything(wide))]);
+            }
+            self.read_host_programs(here(&self.node));
         } else {
             // Side by side, as the host's links know the ends that are here.
             let mut wanted = vec![(inode, Want::everything(wide)), (host, around(here(&self.node)))];
@@ -247,7 +244,7 @@ impl Survey {
             self.read(wanted);
         }
         let here = here(&self.node);
-        let mut ends = self.node.namespace(inode).map(other_ends).unwrap_or_default();
+        let mut ends = self.node.namespace(inode).map(NetnsState::other_ends).unwrap_or_default();
         ends.remove(&inode);
         ends.retain(|end, links| *end != host || links.iter().any(|link| !here.contains(link)));
         self.read(ends.into_iter().map(|(inode, links)| (inode, around(links))).collect());
@@ -255,11 +252,12 @@ impl Survey {
         self.told_by_kernel(start.elapsed());
     }
 
-    fn read_host_programs(&mut self, of: &[u32]) {
+    fn read_host_programs(&mut self, mut of: Vec<u32>) {
+        of.retain(|link| !self.host_ends.contains(link));
         let host = self.node.host_netns;
         let state = self.node.namespaces.iter_mut().find(|state| state.netns.inode == host);
         if let (Some(Ok(handle)), Some(state)) = (self.handles.get(&host), state.filter(|_| !of.is_empty())) {
-            kernel::read_programs(state, handle, of);
+            kernel::read_programs(state, handle, &of);
         }
     }
 
@@ -292,22 +290,29 @@ impl Survey {
             return;
         }
         let candidates = if find_ends { self.candidates() } else { Vec::new() };
-        let before = self.node.namespace(self.node.host_netns).filter(|_| self.host_is_read);
+        let before =
+            self.node.namespace(self.node.host_netns).filter(|host| self.read_ahead.contains(&host.netns.inode));
         let before = before.filter(|_| visits.iter().all(|visit| !visit.netns.is_host)).cloned();
         let states = kernel::read_beside(&visits, before.into_iter().collect(), &candidates);
         self.keep(states);
     }
 
-    /// As the walk knows more of the namespace itself than who read it meanwhile.
-    fn keep_host(&mut self, mut host: Looked, depth: Depth) {
-        if depth >= Depth::HostLinks {
-            kernel::explain(std::slice::from_mut(&mut host), &self.candidates());
+    /// As the walk knows more of the namespaces themselves than who read them meanwhile.
+    fn keep_ahead(&mut self, Read { mut looked, host_ends, elapsed }: Read, depth: Depth) {
+        for host in looked.iter_mut().filter(|each| each.state.netns.is_host && depth < Depth::HostLinks) {
+            host.netlink = None; // of its ids only those are needed that lead to the pod
         }
-        let slot = self.node.namespaces.iter_mut().find(|state| state.netns.inode == host.state.netns.inode);
-        if let Some(slot) = slot {
-            *slot = NetnsState { netns: slot.netns.clone(), ..host.state };
+        kernel::explain(&mut looked, &self.candidates());
+        self.host_ends = host_ends;
+        for Looked { state, .. } in looked {
+            let slot = self.node.namespaces.iter_mut().find(|slot| slot.netns.inode == state.netns.inode);
+            if let Some(slot) = slot {
+                self.read_ahead.insert(state.netns.inode);
+                *slot = NetnsState { netns: slot.netns.clone(), ..state };
+            }
         }
         self.number_as_the_host_does();
+        self.told_by_kernel(elapsed);
     }
 
     /// The namespaces that the other end of a link may be in, the host's first.
@@ -368,24 +373,6 @@ impl Survey {
             None => self.node.sources.push(told),
         }
     }
-}
-
-/// The links of a namespace whose other ends are in `other`.
-fn ends_in(state: &NetnsState, other: Inode) -> Vec<u32> {
-    let is_there = |link: &&Link| link.link_netnsid.and_then(|nsid| state.netns_of_id(nsid)) == Some(other);
-    state.links.iter().filter(is_there).map(|link| link.ifindex).collect()
-}
-
-/// The other ends of a namespace's links, by the namespaces that they are in.
-fn other_ends(state: &NetnsState) -> BTreeMap<Inode, Vec<u32>> {
-    let mut ends: BTreeMap<Inode, Vec<u32>> = BTreeMap::new();
-    for link in &state.links {
-        let other = link.link_netnsid.and_then(|nsid| state.netns_of_id(nsid));
-        if let Some((other, ifindex)) = other.zip(link.link) {
-            ends.entry(other).or_default().push(ifindex);
-        }
-    }
-    ends
 }
 
 /// The node's name for itself.

@@ -1,5 +1,7 @@
 //! A network namespace: what it is, who holds it, and what was read inside.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -110,6 +112,24 @@ impl NetnsState {
     /// The namespace that an id means here (netnsid), as far as it is known.
     pub fn netns_of_id(&self, nsid: i32) -> Option<Inode> {
         self.nsids.iter().find(|known| known.nsid == nsid).map(|known| known.inode)
+    }
+
+    /// The other ends of its links, by the namespaces that they are in.
+    pub fn other_ends(&self) -> BTreeMap<Inode, Vec<u32>> {
+        let mut ends: BTreeMap<Inode, Vec<u32>> = BTreeMap::new();
+        for link in &self.links {
+            let other = link.link_netnsid.and_then(|nsid| self.netns_of_id(nsid));
+            if let Some((other, ifindex)) = other.zip(link.link) {
+                ends.entry(other).or_default().push(ifindex);
+            }
+        }
+        ends
+    }
+
+    /// Its links whose other ends are in `other`.
+    pub fn ends_in(&self, other: Inode) -> Vec<u32> {
+        let is_there = |link: &&Link| link.link_netnsid.and_then(|nsid| self.netns_of_id(nsid)) == Some(other);
+        self.links.iter().filter(is_there).map(|link| link.ifindex).collect()
     }
 
     /// Why it could not be read; every namespace that was read has its loopback at least.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::collect::ahead::Likely;
 use crate::collect::options::Depth;
 use crate::model::mac::Mac;
 use crate::model::netns::Inode;
@@ -98,6 +99,17 @@ impl Target {
             Reading::Path(path) => pid_of_path(path),
             _ => None,
         })
+    }
+
+    /// Where it likely is; of several meanings the one that is found soonest.
+    pub fn likely(&self) -> Likely {
+        let likely = |reading: &Reading| match reading {
+            Reading::Pid(pid) => Some(Likely::Process(*pid)),
+            Reading::Path(path) => Some(Likely::Path(path.into())),
+            Reading::Container { id, .. } => Some(Likely::Container(id.clone())),
+            _ => None,
+        };
+        self.readings.iter().find_map(likely).unwrap_or(Likely::Anywhere)
     }
 
     /// Whether only the Cilium agent can tell what it means.

@@ -6,6 +6,7 @@
 mod support;
 
 mod ambiguity;
+mod asked;
 mod attachments;
 mod handles;
 mod networks;

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,11 @@ use super::scratch::Scratch;
 
 pub struct FakeDocker {
     socket: PathBuf,
+    asked: Asked,
 }
+
+/// The first line of each request.
+type Asked = Arc<Mutex<Vec<String>>>;
 
 impl FakeDocker {
     /// Answers with these containers. The thread ends with the test binary.
@@ -18,13 +23,15 @@ impl FakeDocker {
         let socket = scratch.join("docker.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         let containers = Value::Array(containers).to_string();
+        let asked = Asked::default();
+        let heard = asked.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let containers = containers.clone();
-                std::thread::spawn(move || answer(stream, &containers));
+                let (containers, heard) = (containers.clone(), heard.clone());
+                std::thread::spawn(move || answer(stream, &containers, &heard));
             }
         });
-        Self { socket }
+        Self { socket, asked }
     }
 
     /// Takes connections and never says a word.
@@ -34,7 +41,19 @@ impl FakeDocker {
         std::thread::spawn(move || {
             let _open: Vec<_> = listener.incoming().collect();
         });
-        Self { socket }
+        Self { socket, asked: Asked::default() }
+    }
+
+    /// The paths that were asked for, without the version of the API, in the order of the alphabet.
+    pub fn asked(&self) -> Vec<String> {
+        let path = |line: &String| line.split(' ').nth(1).unwrap().trim_start_matches("/v1.47").to_owned();
+        let mut paths: Vec<String> = self.asked.lock().unwrap().iter().map(path).collect();
+        paths.sort();
+        paths
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.socket.clone()
     }
 
     /// For `DOCKER_HOST`.
@@ -69,19 +88,24 @@ fn id(name: &str) -> String {
     format!("{number:016x}").repeat(4)
 }
 
-fn answer(stream: UnixStream, containers: &str) {
+fn answer(stream: UnixStream, containers: &str, heard: &Asked) {
+    const VERSION: &str = r#"{"Version":"27.3.1","ApiVersion":"1.47"}"#;
     let mut out = stream.try_clone().unwrap();
     let mut lines = BufReader::new(stream).lines();
     while let Some(Ok(request)) = lines.next() {
         // No request that is asked here has a body.
         while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-        let body = if request.contains("/containers/json") {
-            containers
-        } else {
-            r#"{"Version":"27.3.1","ApiVersion":"1.47"}"#
+        let of_one = request.split_once("/containers/").and_then(|(_, rest)| Some(rest.split_once("/json")?.0));
+        let body = match of_one {
+            Some(id) => json!({"Id": id, "State": {"StartedAt": "2026-11-01T08:00:00Z"}}).to_string(),
+            None if request.contains("/containers/json") => containers.to_owned(),
+            None => VERSION.to_owned(),
         };
-        let head =
-            format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        heard.lock().unwrap().push(request);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nApi-Version: 1.47\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         if out.write_all([head.as_bytes(), body.as_bytes()].concat().as_slice()).is_err() {
             return;
         }

@@ -9,4 +9,4 @@ mod process;
 pub use descriptors::{Descriptors, Inotify, OpenNetns};
 pub use kernel::kernel;
 pub use mounts::{MountTable, NetnsMount};
-pub use process::{Process, Walk, walk};
+pub use process::{Process, Walk, walk, walk_telling};

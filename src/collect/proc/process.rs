@@ -1,13 +1,13 @@
 //! One walk over the processes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+use nix::time::ClockId;
+use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlink, readlinkat};
 
 use super::cgroup::{self, Container};
 use super::descriptors::{Descriptors, Look};
@@ -72,15 +72,22 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// Reads `/proc` once. A process that ends meanwhile is no process.
 pub fn walk(root: &Path) -> io::Result<Walk> {
-    let names = fs::read_dir(root)?.flatten();
-    let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    walk_telling(root, |_| ())
+}
+
+/// As [`walk`], and tells of each process as it is `met`.
+pub fn walk_telling(root: &Path, met: impl Fn(&Process) + Sync) -> io::Result<Walk> {
     let kernel_threads = kernel_threads(root);
-    let pids: Vec<u32> = pids.filter(|pid| !kernel_threads.contains(pid)).collect();
+    let mut pids = pids(root)?;
+    pids.retain(|pid| !kernel_threads.contains(pid));
+    pids.reverse(); // who waits for one waits for a container's, and they are younger than the node's own
     let look = Look::new(root);
-    let own_mount_ns = fs::read_link(root.join("self/ns/mnt")).ok().and_then(|link| inode_in(link.to_str()?, "mnt"));
+    let own_mount_ns = readlink(root.join("self/ns/mnt"), Vec::new()).ok();
+    let own_mount_ns = own_mount_ns.and_then(|link| inode_in(link.to_str().ok()?, "mnt"));
     let own_mounts = MountTable::read(root, "self");
-    let mut walk = Walk { booted_at: booted_at(root), own_mount_ns, own_mounts, ..Walk::default() };
-    for (process, open) in ask_each(&pids, |pid| read(&look, *pid)).into_iter().flatten() {
+    let mut walk = Walk { booted_at: booted_at(), own_mount_ns, own_mounts, ..Walk::default() };
+    let read = |pid: &u32| read(&look, *pid).inspect(|(process, _)| met(process));
+    for (process, open) in ask_each(&pids, read).into_iter().flatten() {
         walk.hidden += usize::from(process.netns.is_none());
         walk.processes.insert(process.pid, process);
         walk.open.add(open);
@@ -88,6 +95,17 @@ pub fn walk(root: &Path) -> io::Result<Walk> {
     walk.open.netns.sort_by_key(|open| open.pid);
     walk.open.sockets.sort_unstable();
     Ok(walk)
+}
+
+fn pids(root: &Path) -> io::Result<Vec<u32>> {
+    let folder = openat(CWD, root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut room = Vec::with_capacity(32 * 1024);
+    let mut entries = RawDir::new(&folder, room.spare_capacity_mut());
+    let mut pids = Vec::new();
+    while let Some(entry) = entries.next() {
+        pids.extend(entry?.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok()));
+    }
+    Ok(pids)
 }
 
 /// What kthreadd made, which a node has hundreds of, in one answer: none of them need be opened to be passed over. Those that
@@ -104,11 +122,11 @@ fn kernel_threads(root: &Path) -> BTreeSet<u32> {
     children.split_whitespace().chain([KTHREADD]).filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// `btime` of `/proc/stat`.
-fn booted_at(root: &Path) -> Option<Timestamp> {
-    let stat = fs::read_to_string(root.join("stat")).ok()?;
-    let seconds = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
-    Timestamp::from_second(seconds.trim().parse().ok()?).ok()
+/// As `btime` of `/proc/stat`, which the kernel writes below a line for each core and all interrupts. Both are shifted
+/// alike in a time namespace.
+fn booted_at() -> Option<Timestamp> {
+    let booted = ClockId::CLOCK_REALTIME.now().ok()? - ClockId::CLOCK_BOOTTIME.now().ok()?;
+    Timestamp::from_second(booted.tv_sec()).ok()
 }
 
 /// Through one descriptor of its folder: what is read is of one process, though the number come to mean another.
@@ -166,7 +184,17 @@ pub fn inode_in(text: &str, kind: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    #[test]
+    fn the_machine_was_started_when_the_kernel_says() {
+        let stat = fs::read_to_string("/proc/stat").unwrap();
+        let btime: i64 = stat.lines().find_map(|line| line.strip_prefix("btime ")).unwrap().parse().unwrap();
+        // The clocks may be set between the two.
+        assert!((booted_at().unwrap().as_second() - btime).abs() <= 1);
+    }
 
     #[test]
     fn a_name_with_parentheses_is_a_name() {

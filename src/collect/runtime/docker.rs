@@ -80,19 +80,42 @@ async fn connect(runtime: &'static str, socket: &PathBuf) -> Result<(Docker, Opt
     Ok((client, greeting.version))
 }
 
-/// Version and every container, running or not. The list holds no PIDs.
-pub async fn ask(runtime: &'static str, socket: PathBuf) -> Result<Told, Error> {
-    let (client, version) = connect(runtime, &socket).await?;
+/// Who has been asked, to be asked more.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub runtime: &'static str,
+    docker: Docker,
+    /// What it told already of the one that was sought.
+    closer: Option<Workload>,
+}
+
+/// Version and every container, running or not; the list holds no PIDs. Beside it, what there is to know of the one that
+/// is `sought` by its id.
+pub async fn ask(runtime: &'static str, socket: PathBuf, sought: Option<&str>) -> Result<Told, Error> {
+    let (docker, version) = connect(runtime, &socket).await?;
     let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
-    let list = client.list_containers(Some(options)).await;
+    let closer = async { inspect(&docker, sought.filter(|id| is_id(id))?).await };
+    let (list, closer) = tokio::join!(docker.list_containers(Some(options)), closer);
     let list = list.map_err(|source| Error::Protocol { socket, runtime, source: Box::new(source) })?;
     let workloads = list.into_iter().map(|summary| from_summary(runtime, version.clone(), summary)).collect();
-    Ok(Told { version, workloads, client: Some((runtime, client)), ..Told::default() })
+    Ok(Told { version, workloads, client: Some(Client { runtime, docker, closer }), ..Told::default() })
 }
 
 /// What only `inspect` tells of one container, over the connection that brought the list.
-pub async fn look(client: &Docker, id: &str) -> Option<Workload> {
-    client.inspect_container(id, None::<InspectContainerOptions>).await.ok().map(from_inspection)
+pub async fn look(client: &Client, id: &str) -> Option<Workload> {
+    match &client.closer {
+        Some(closer) if closer.id.as_deref() == Some(id) => Some(closer.clone()),
+        _ => inspect(&client.docker, id).await,
+    }
+}
+
+/// Or the beginning of one. What a person typed becomes a part of a URL.
+fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+async fn inspect(docker: &Docker, id: &str) -> Option<Workload> {
+    docker.inspect_container(id, None::<InspectContainerOptions>).await.ok().map(from_inspection)
 }
 
 fn from_summary(runtime: &str, version: Option<String>, summary: ContainerSummary) -> Workload {

@@ -11,14 +11,12 @@ mod merge;
 mod podman;
 mod sockets;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use bollard::Docker;
 use futures_util::future::join_all;
 
 pub use merge::merge;
@@ -39,12 +37,12 @@ pub struct Told {
     /// Over the CRI, where it was asked.
     pub network: Option<NetworkStatus>,
     /// Docker or Podman, to be asked more.
-    client: Option<(&'static str, Docker)>,
+    client: Option<docker::Client>,
 }
 
 /// Who can be asked more without another connection.
 #[derive(Clone, Debug, Default)]
-pub struct Clients(BTreeMap<&'static str, Docker>);
+pub struct Clients(Vec<docker::Client>);
 
 impl Clients {
     /// Those of the daemons that answered.
@@ -66,8 +64,8 @@ pub enum Error {
 type Question<'a> = Pin<Box<dyn Future<Output = (Asked, Told)> + 'a>>;
 
 /// Asks every runtime that `options` names; one line under «sources» for each, with its workloads, and what it says of
-/// its network where that is `judged`.
-pub async fn ask_all(options: &Options, judged: bool) -> Vec<(Asked, Told)> {
+/// its network where that is `judged`; of the container with an id that begins with `sought` all that there is.
+pub async fn ask_all(options: &Options, judged: bool, sought: Option<&str>) -> Vec<(Asked, Told)> {
     if options.runtimes == Runtimes::None {
         return Vec::new();
     }
@@ -75,17 +73,23 @@ pub async fn ask_all(options: &Options, judged: bool) -> Vec<(Asked, Told)> {
     if wanted(options, "docker") {
         questions.extend(sockets::distant_docker().map(|host| -> Question<'_> { Box::pin(distant(host)) }));
         match sockets::docker() {
-            Some(socket) => {
-                questions.push(Box::pin(timed("docker", options, socket.clone(), docker::ask("docker", socket))))
-            }
+            Some(socket) => questions.push(Box::pin(timed(
+                "docker",
+                options,
+                socket.clone(),
+                docker::ask("docker", socket, sought),
+            ))),
             None => questions.push(Box::pin(absent("docker", sockets::DOCKER))),
         }
     }
     if wanted(options, "podman") {
         match sockets::podman() {
-            Some(socket) => {
-                questions.push(Box::pin(timed("podman", options, socket.clone(), docker::ask("podman", socket))))
-            }
+            Some(socket) => questions.push(Box::pin(timed(
+                "podman",
+                options,
+                socket.clone(),
+                docker::ask("podman", socket, sought),
+            ))),
             None => questions.push(Box::pin(absent("podman", sockets::PODMAN))),
         }
         questions.push(Box::pin(podman_storage()));
@@ -195,7 +199,7 @@ pub async fn look_closer(workload: &mut Workload, options: &Options, clients: &C
     let seen_by = |name: &str| workload.seen_by.iter().any(|source| source == name);
     let daemon = ["docker", "podman"].into_iter().find(|name| seen_by(name));
     let closer: Pin<Box<dyn Future<Output = Option<Workload>> + '_>> = if let Some(name) = daemon {
-        let Some(client) = clients.0.get(name) else { return };
+        let Some(client) = clients.0.iter().find(|client| client.runtime == name) else { return };
         Box::pin(async move { docker::look(client, &id).await })
     } else if seen_by("cri") {
         let sandbox = workload.role == Role::Sandbox;

@@ -1,0 +1,119 @@
+//! Reading ahead: what will be shown closely is read while `/proc` is walked and the runtimes are asked, as far as the
+//! target says by itself where it is.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::kernel::{self, Looked, Programs, Sockets, Visit, Want};
+use super::namespaces;
+use super::proc::Process;
+use crate::model::netns::Netns;
+use crate::netns::Handle;
+
+/// Where a target likely is, by its own word. It is only looked at: what it turns out to be is decided by all that was
+/// found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Likely {
+    Anywhere,
+    Process(u32),
+    Path(PathBuf),
+    /// By its id or the beginning of it.
+    Container(String),
+}
+
+impl Likely {
+    /// The id, or the beginning of it, of a container.
+    pub fn container(&self) -> Option<&str> {
+        match self {
+            Self::Container(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
+/// What to read ahead.
+#[derive(Clone, Debug)]
+pub struct Ahead {
+    pub likely: Likely,
+    /// Of its sockets not only those that listen.
+    pub wide: bool,
+}
+
+/// What was read ahead, and how long that took.
+#[derive(Default)]
+pub struct Read {
+    pub looked: Vec<Looked>,
+    /// The host's links that the target's lead to: those whose programs were looked for.
+    pub host_ends: Vec<u32>,
+    pub elapsed: Duration,
+}
+
+impl Ahead {
+    /// All of the host's namespace that concerns a pod, but for programs; then the target's, which the walk has `found`
+    /// where it is a container's; then the programs at its other ends in the host's.
+    pub fn read(&self, root: &Path, found: Option<oneshot::Receiver<Handle>>) -> Read {
+        let start = Instant::now();
+        let Ok(host) = namespaces::host(root) else { return Read::default() };
+        let want = Want { programs: Programs::OfNone, sockets: Sockets::None, ..Want::judgeable() };
+        let mut read = Read { looked: look(&host, true, want, None), elapsed: start.elapsed(), ..Read::default() };
+        let target = match &self.likely {
+            Likely::Anywhere => None,
+            Likely::Process(pid) => Handle::open_link(&root.join(pid.to_string()).join("ns/net")).ok(),
+            Likely::Path(path) => Handle::open(path).ok(),
+            Likely::Container(_) => found.and_then(|found| found.blocking_recv().ok()),
+        };
+        let start = Instant::now();
+        if let Some(target) = target.filter(|target| target.inode() != host.inode()) {
+            for target in look(&target, false, Want::everything(self.wide), Some(&host)) {
+                read.add(target, &host);
+            }
+        }
+        read.elapsed += start.elapsed();
+        read
+    }
+}
+
+/// Where the walk over the processes tells of a container that is waited for.
+pub struct Lookout {
+    root: PathBuf,
+    id: String,
+    tell: Mutex<Option<oneshot::Sender<Handle>>>,
+}
+
+impl Lookout {
+    /// Who waits hears of the first process of the container, or that there is none once this is dropped.
+    pub fn of(root: &Path, likely: &Likely) -> Option<(Self, oneshot::Receiver<Handle>)> {
+        let id = likely.container()?.to_owned();
+        let (tell, found) = oneshot::channel();
+        Some((Self { root: root.to_owned(), id, tell: Mutex::new(Some(tell)) }, found))
+    }
+
+    pub fn met(&self, process: &Process) {
+        let is_meant = process.container.as_ref().is_some_and(|container| container.id.starts_with(&self.id));
+        if !is_meant {
+            return;
+        }
+        let Some(tell) = self.tell.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        if let Ok(handle) = Handle::open_link(&self.root.join(process.pid.to_string()).join("ns/net")) {
+            let _ = tell.send(handle); // who waited may have given up
+        }
+    }
+}
+
+impl Read {
+    fn add(&mut self, target: Looked, host: &Handle) {
+        self.host_ends = target.state.other_ends().remove(&host.inode()).unwrap_or_default();
+        if let Some(read) = self.looked.first_mut() {
+            kernel::read_programs(&mut read.state, host, &self.host_ends);
+        }
+        self.looked.push(target);
+    }
+}
+
+fn look(handle: &Handle, is_host: bool, want: Want, likeliest: Option<&Handle>) -> Vec<Looked> {
+    let netns = Netns { inode: handle.inode(), is_host, ..Netns::default() };
+    kernel::look_at(&[Visit { netns, handle, want, known: Vec::new() }], likeliest)
+}
