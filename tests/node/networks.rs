@@ -22,6 +22,8 @@ fn docker_network_modes() {
     docker.run_with("mode-host", &["--network", "host"], &[]);
     let podnet = on_docker(docker.socket());
 
+    let screen = podnet.run(&["inspect", "mode-joined"]).stdout;
+    assert!(screen.contains(&format!("network container:{}\n", &first[..12])), "{screen}");
     let document = podnet.inspect("mode-joined");
     assert_eq!(document["workload"]["id"], joined);
     assert_eq!(document["netns"]["inode"], facts::netns(docker.pid("mode-first")));

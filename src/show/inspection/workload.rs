@@ -67,7 +67,7 @@ impl Inspection {
                     .and_then(|pod| pod.uid.as_ref())
                     .map(|uid| format!("uid {uid}"))
                     .unwrap_or_default(),
-                workload.network_mode.as_ref().map(|mode| format!("network {mode}")).unwrap_or_default(),
+                workload.network_mode.as_deref().map(network).unwrap_or_default(),
                 format!("node {}", self.node),
             ],
         )?;
@@ -84,6 +84,14 @@ impl Inspection {
             }
         }
         Ok(())
+    }
+}
+
+/// Docker names the container whose network another one joined by all 64 digits.
+fn network(mode: &str) -> String {
+    match mode.strip_prefix("container:").filter(|id| id.len() == 64) {
+        Some(id) => format!("network container:{}", short(id)),
+        None => format!("network {mode}"),
     }
 }
 
