@@ -5,12 +5,10 @@ mod closely;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use caps::Capability;
-use futures_util::future::{Either, OptionFuture, maybe_done, ready};
-use futures_util::poll;
+use futures_util::future::OptionFuture;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
@@ -61,33 +59,24 @@ async fn survey_beside(options: &Options, depth: Depth, ahead: Option<Ahead>) ->
     let (lookout, found) = ahead.as_ref().and_then(|ahead| Lookout::of(&root, &ahead.likely)).unzip();
     let sought = ahead.as_ref().and_then(|ahead| ahead.likely.container().map(str::to_owned));
     let proc_root = root.clone();
-    let walk = move || {
+    let walking = tokio::task::spawn_blocking(move || {
         let walk = proc::walk_telling(&proc_root, |process| lookout.iter().for_each(|lookout| lookout.met(process)))?;
         drop(lookout);
         let _ = tell.send(kube::find_kubelet(&proc_root, &walk)); // nobody waits for it where nobody asks Kubernetes
         let found = namespaces::find(&proc_root, &walk);
         Ok((walk, found, start.elapsed()))
-    };
-    let agent = async { if options.agent { Some(cilium::ask(options).await) } else { None } };
-    let runtimes = runtime::ask_all(options, depth >= Depth::Judgeable, sought.as_deref());
-    let mut asking = pin!(maybe_done(async { tokio::join!(runtimes, agent) }));
-    // With nothing to do beside it, this thread walks: another one takes as long to start as to walk over few processes.
-    let beside = ahead.is_some() || poll!(asking.as_mut()).is_pending();
-    let walking = if beside { Either::Left(tokio::task::spawn_blocking(walk)) } else { Either::Right(walk) };
+    });
     // After the walk, which it may wait for, as there may be no thread for both.
     let reading = ahead.map(|ahead| tokio::task::spawn_blocking(move || ahead.read(&root, found)));
+    let agent = async { if options.agent { Some(cilium::ask(options).await) } else { None } };
+    let runtimes = runtime::ask_all(options, depth >= Depth::Judgeable, sought.as_deref());
     let in_kube = kube::ask(options, async { kubelet.await.ok().flatten() });
     let reading = async { OptionFuture::from(reading).await.and_then(Result::ok) };
-    let walking = match walking {
-        Either::Left(beside) => Either::Left(async { beside.await.map_err(io::Error::other).flatten() }),
-        Either::Right(walk) => Either::Right(ready(walk())),
-    };
-    let (walked, (), in_kube, read) = tokio::join!(walking, asking.as_mut(), in_kube, reading);
-    let (told, agent) = asking.as_mut().take_output().unwrap_or_default();
+    let (walked, told, agent, in_kube, read) = tokio::join!(walking, runtimes, agent, in_kube, reading);
     let (mut sources, mut answers): (Vec<Asked>, Vec<runtime::Told>) = told.into_iter().unzip();
     let clients = runtime::Clients::of(&mut answers);
     let network_status = answers.iter_mut().filter_map(|told| told.network.take()).collect();
-    let (walk, found, elapsed) = match walked {
+    let (walk, found, elapsed) = match walked.map_err(io::Error::other).flatten() {
         Ok((walk, found, elapsed)) => (Ok(walk), found, elapsed),
         Err(error) => (Err(error), Vec::new(), start.elapsed()),
     };
