@@ -20,6 +20,10 @@ type Asked = Arc<Mutex<Vec<String>>>;
 impl FakeDocker {
     /// Answers with these containers. The thread ends with the test binary.
     pub fn new(scratch: &Scratch, containers: Vec<Value>) -> Self {
+        Self::answering(scratch, containers, false)
+    }
+
+    fn answering(scratch: &Scratch, containers: Vec<Value>, is_stuck: bool) -> Self {
         let socket = scratch.join("docker.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         let containers = Value::Array(containers).to_string();
@@ -28,10 +32,16 @@ impl FakeDocker {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (containers, heard) = (containers.clone(), heard.clone());
-                std::thread::spawn(move || answer(stream, &containers, &heard));
+                std::thread::spawn(move || answer(stream, &containers, &heard, is_stuck));
             }
         });
         Self { socket, asked }
+    }
+
+    /// Answers with these containers, and never says more of one of them: as dockerd while something holds the
+    /// container's lock.
+    pub fn stuck(scratch: &Scratch, containers: Vec<Value>) -> Self {
+        Self::answering(scratch, containers, true)
     }
 
     /// Takes connections and never says a word.
@@ -88,20 +98,24 @@ fn id(name: &str) -> String {
     format!("{number:016x}").repeat(4)
 }
 
-fn answer(stream: UnixStream, containers: &str, heard: &Asked) {
+fn answer(stream: UnixStream, containers: &str, heard: &Asked, is_stuck: bool) {
     const VERSION: &str = r#"{"Version":"27.3.1","ApiVersion":"1.47"}"#;
     let mut out = stream.try_clone().unwrap();
     let mut lines = BufReader::new(stream).lines();
     while let Some(Ok(request)) = lines.next() {
         // No request that is asked here has a body.
         while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-        let of_one = request.split_once("/containers/").and_then(|(_, rest)| Some(rest.split_once("/json")?.0));
-        let body = match of_one {
+        let of_one =
+            request.split_once("/containers/").and_then(|(_, rest)| Some(rest.split_once("/json")?.0.to_owned()));
+        let body = match &of_one {
             Some(id) => json!({"Id": id, "State": {"StartedAt": "2026-11-01T08:00:00Z"}}).to_string(),
             None if request.contains("/containers/json") => containers.to_owned(),
             None => VERSION.to_owned(),
         };
         heard.lock().unwrap().push(request);
+        if is_stuck && of_one.is_some() {
+            std::thread::park(); // with the connection open
+        }
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nApi-Version: 1.47\r\nContent-Length: {}\r\n\r\n",
             body.len()

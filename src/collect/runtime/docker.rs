@@ -9,6 +9,8 @@ use bollard::models::{
 };
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::header::{HOST, HeaderValue};
@@ -85,27 +87,39 @@ async fn connect(runtime: &'static str, socket: &PathBuf) -> Result<(Docker, Opt
 pub struct Client {
     pub runtime: &'static str,
     docker: Docker,
-    /// What it told already of the one that was sought.
-    closer: Option<Workload>,
+    /// What it tells of the one that is sought, with the beginning of its id.
+    sought: Option<(String, Shared<BoxFuture<'static, Option<Workload>>>)>,
 }
 
-/// Version and every container, running or not; the list holds no PIDs. Beside it, what there is to know of the one that
-/// is `sought` by its id.
+/// Version and every container, running or not; the list holds no PIDs. Beside it begins the question for the one that is
+/// `sought` by its id, which the list does not wait for: of a container that something holds on to (its lock in dockerd)
+/// Docker tells nothing more for as long as that takes.
 pub async fn ask(runtime: &'static str, socket: PathBuf, sought: Option<&str>) -> Result<Told, Error> {
     let (docker, version) = connect(runtime, &socket).await?;
     let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
-    let closer = async { inspect(&docker, sought.filter(|id| is_id(id))?).await };
-    let (list, closer) = tokio::join!(docker.list_containers(Some(options)), closer);
+    let sought = sought.filter(|id| is_id(id)).map(|id| {
+        let (docker, id) = (docker.clone(), id.to_owned());
+        let begun = tokio::spawn({
+            let id = id.clone();
+            async move { inspect(&docker, &id).await }
+        });
+        (id, begun.map(|found| found.ok().flatten()).boxed().shared())
+    });
+    let list = docker.list_containers(Some(options)).await;
     let list = list.map_err(|source| Error::Protocol { socket, runtime, source: Box::new(source) })?;
     let workloads = list.into_iter().map(|summary| from_summary(runtime, version.clone(), summary)).collect();
-    Ok(Told { version, workloads, client: Some(Client { runtime, docker, closer }), ..Told::default() })
+    Ok(Told { version, workloads, client: Some(Client { runtime, docker, sought }), ..Told::default() })
 }
 
 /// What only `inspect` tells of one container, over the connection that brought the list.
 pub async fn look(client: &Client, id: &str) -> Option<Workload> {
-    match &client.closer {
-        Some(closer) if closer.id.as_deref() == Some(id) => Some(closer.clone()),
-        _ => inspect(&client.docker, id).await,
+    let told = match &client.sought {
+        Some((beginning, told)) if id.starts_with(beginning) => told.clone().await,
+        _ => None,
+    };
+    match told.filter(|told| told.id.as_deref() == Some(id)) {
+        Some(told) => Some(told),
+        None => inspect(&client.docker, id).await,
     }
 }
 
