@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -52,27 +53,47 @@ pub struct Read {
 }
 
 impl Ahead {
-    /// All of the host's namespace that concerns a pod, but for programs; then the target's, which the walk has `found`
-    /// where it is a container's; then the programs at its other ends in the host's.
+    /// All of the host's namespace that concerns a pod, but for programs, and beside it the target's, which the walk has
+    /// `found` where it is a container's; then the programs at its other ends in the host's.
     pub fn read(&self, root: &Path, found: Option<oneshot::Receiver<Handle>>) -> Read {
-        let start = Instant::now();
         let Ok(host) = namespaces::host(root) else { return Read::default() };
         let want = Want { programs: Programs::OfNone, sockets: Sockets::None, ..Want::judgeable() };
-        let mut read = Read { looked: look(&host, true, want, None), elapsed: start.elapsed(), ..Read::default() };
-        let target = match &self.likely {
+        std::thread::scope(|scope| {
+            let sought = self.likely != Likely::Anywhere;
+            let beside = sought.then(|| Builder::new().spawn_scoped(scope, || self.read_target(root, found, &host)));
+            let start = Instant::now();
+            let looked = kernel::look_at(&[visit(&host, true, want)], None);
+            let mut read = Read { looked, elapsed: start.elapsed(), ..Read::default() };
+            // Without a thread for it the target is read when all is known.
+            let target = beside.and_then(Result::ok).and_then(|reading| reading.join().ok().flatten());
+            if let Some((target, elapsed)) = target {
+                read.elapsed = read.elapsed.max(elapsed);
+                read.add(target, &host);
+            }
+            read
+        })
+    }
+
+    /// With how long that took, once it was known where. The calling thread ends up in the target's namespace.
+    fn read_target(
+        &self,
+        root: &Path,
+        found: Option<oneshot::Receiver<Handle>>,
+        host: &Handle,
+    ) -> Option<(Looked, Duration)> {
+        let target = self.target(root, found).filter(|target| target.inode() != host.inode())?;
+        let start = Instant::now();
+        let looked = kernel::enter_and_look(&visit(&target, false, Want::everything(self.wide)), Some(host));
+        Some((looked, start.elapsed()))
+    }
+
+    fn target(&self, root: &Path, found: Option<oneshot::Receiver<Handle>>) -> Option<Handle> {
+        match &self.likely {
             Likely::Anywhere => None,
             Likely::Process(pid) => Handle::open_link(&root.join(pid.to_string()).join("ns/net")).ok(),
             Likely::Path(path) => Handle::open(path).ok(),
-            Likely::Container(_) => found.and_then(|found| found.blocking_recv().ok()),
-        };
-        let start = Instant::now();
-        if let Some(target) = target.filter(|target| target.inode() != host.inode()) {
-            for target in look(&target, false, Want::everything(self.wide), Some(&host)) {
-                read.add(target, &host);
-            }
+            Likely::Container(_) => found?.blocking_recv().ok(),
         }
-        read.elapsed += start.elapsed();
-        read
     }
 }
 
@@ -113,7 +134,7 @@ impl Read {
     }
 }
 
-fn look(handle: &Handle, is_host: bool, want: Want, likeliest: Option<&Handle>) -> Vec<Looked> {
+fn visit(handle: &Handle, is_host: bool, want: Want) -> Visit<'_> {
     let netns = Netns { inode: handle.inode(), is_host, ..Netns::default() };
-    kernel::look_at(&[Visit { netns, handle, want, known: Vec::new() }], likeliest)
+    Visit { netns, handle, want, known: Vec::new() }
 }

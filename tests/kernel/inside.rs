@@ -82,6 +82,28 @@ fn what_is_left_of_a_connection_is_counted_when_nothing_else_is_there() {
 }
 
 #[test]
+fn a_handshake_that_nobody_ends_is_counted() {
+    if !prerequisite::root_and(&["ip"]) {
+        return;
+    }
+    let (host, pod) = (TestNetns::new(), TestNetns::new());
+    host.ip(&format!("link add lxc1 type veth peer name eth0 netns {}", pod.path()));
+    host.ip("addr add 10.9.9.1/24 dev lxc1");
+    host.ip("link set lxc1 up");
+    pod.ip("addr add 10.9.9.2/24 dev eth0");
+    pod.ip("link set eth0 up");
+    // What the pod answers goes nowhere.
+    pod.ip("neigh add 10.9.9.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent");
+    let address = "10.9.9.2:7001".parse().unwrap();
+    let _listener = pod.handle().run(|| TcpListener::bind(address).unwrap()).unwrap();
+    let knock = || TcpStream::connect_timeout(&address, Duration::from_millis(300)).is_err();
+    assert!(host.handle().run(knock).unwrap());
+    let sockets = read_one(&pod, &Want { sockets: Sockets::Counted, ..Want::default() }).sockets.unwrap();
+    let expected = [("tcp/listen", 1), ("tcp/syn-recv", 1)].map(|(state, count)| (state.to_owned(), count));
+    assert_eq!(sockets.count_by_state, BTreeMap::from(expected));
+}
+
+#[test]
 fn sysctls_are_those_of_the_namespace() {
     if !prerequisite::root_and(&["ip"]) {
         return;

@@ -112,6 +112,14 @@ pub fn look_at(visits: &[Visit<'_>], likeliest: Option<&Handle>) -> Vec<Looked> 
     visits.iter().zip(found).map(looked).collect()
 }
 
+/// As [`look_at`] for one, by a thread that was made for it and ends there.
+pub fn enter_and_look(visit: &Visit<'_>, likeliest: Option<&Handle>) -> Looked {
+    match visit.handle.enter() {
+        Ok(()) => look(visit, likeliest),
+        Err(error) => unread(&visit.netns, problem::chain(&error)),
+    }
+}
+
 /// Looks for programs on some links of a namespace that was read without them.
 pub fn read_programs(state: &mut NetnsState, handle: &Handle, of: &[u32]) {
     let found = netns::visit(&[handle], |_, _| {
@@ -141,24 +149,31 @@ pub fn unread(netns: &Netns, why: String) -> Looked {
 /// Runs inside the namespace.
 pub fn look(visit: &Visit<'_>, likeliest: Option<&Handle>) -> Looked {
     let _inside = tracing::debug_span!("in", netns = visit.netns.inode).entered();
-    let inhabited = socket::inhabited(visit.want.sockets);
-    let sockets = || {
+    let wanted = visit.want.sockets;
+    if wanted == Sockets::None {
+        return tables(visit, likeliest);
+    }
+    let mut problems = Vec::new();
+    let socket::Close { mut sockets, connections } = socket::read_close(&mut problems, wanted);
+    let search = || {
         let mut problems = Vec::new();
-        (socket::read(&mut problems, visit.want.sockets, &inhabited), problems)
+        (socket::connections(&mut problems), problems)
     };
-    let (mut looked, (sockets, problems)) = match visit.want.sockets {
-        Sockets::None => return tables(visit, likeliest),
-        // Beside the rest, as the kernel may search the connections of all namespaces for as long as that takes. A thread
-        // begins in the netns of the one that makes it (clone(2)).
-        Sockets::Counted | Sockets::All if !inhabited.is_empty() => std::thread::scope(|scope| {
-            let reading = std::thread::Builder::new().spawn_scoped(scope, sockets);
+    let (mut looked, (connections, more)) = if connections {
+        // Beside the rest, as it takes as long as that. A thread begins in the netns of the one that makes it (clone(2)).
+        std::thread::scope(|scope| {
+            let searching = std::thread::Builder::new().spawn_scoped(scope, search);
             let looked = tables(visit, likeliest);
-            (looked, reading.ok().and_then(|reading| reading.join().ok()).unwrap_or_else(sockets))
-        }),
-        Sockets::Listeners | Sockets::Counted | Sockets::All => (tables(visit, likeliest), sockets()),
+            (looked, searching.ok().and_then(|searching| searching.join().ok()).unwrap_or_else(search))
+        })
+    } else {
+        (tables(visit, likeliest), Default::default())
     };
+    for connection in connections {
+        socket::keep(&mut sockets, connection, wanted);
+    }
     looked.state.sockets = Some(sockets);
-    looked.state.problems.extend(problems);
+    looked.state.problems.extend(problems.into_iter().chain(more));
     looked
 }
 
