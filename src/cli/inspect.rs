@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use clap::Args;
+use futures_util::FutureExt;
 
 use super::check::netns_of;
 use super::from::From;
@@ -66,7 +67,7 @@ async fn of_node(target: &Target, options: &Options, every_socket: bool) -> Resu
     let pick = match pick(&survey.node, target, |path| survey.inode_at(path), |pid| survey.netns_of(pid)) {
         Err(unresolved) => {
             target.pid().map(|pid| netns_of(options, pid)).transpose()?;
-            return Err(explained(&survey, target, unresolved).await);
+            return Err(explained(&survey, target, unresolved).boxed_local().await);
         }
         Ok(pick) => pick,
     };
@@ -76,7 +77,7 @@ async fn of_node(target: &Target, options: &Options, every_socket: bool) -> Resu
     let reading = read_closely(survey, pick.netns, every_socket);
     let looking = async {
         if let Some(workload) = &mut closer {
-            runtime::look_closer(workload, options, &clients).await;
+            runtime::look_closer(workload, options, &clients).boxed_local().await;
         }
     };
     let (read, ()) = tokio::join!(reading, looking);
@@ -88,7 +89,7 @@ async fn of_node(target: &Target, options: &Options, every_socket: bool) -> Resu
     let workload = pick.workload.and_then(|index| survey.node.workloads.get(index));
     let state = pick.netns.and_then(|inode| survey.node.namespace(inode)).cloned().unwrap_or_default();
     let pod: Vec<_> = pod_of(&survey.node, workload, &state).into_iter().collect();
-    survey.ask_kubernetes_about(&pod).await;
+    survey.ask_kubernetes_about(&pod).boxed_local().await;
     add_attachments(&mut survey.node);
     let pid = pick.workload.and_then(|index| survey.node.workloads.get(index)?.pid);
     let names = pid.map(|pid| dns::read(&options.proc_root, pid));

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use caps::Capability;
+use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
@@ -45,13 +46,16 @@ pub struct Survey {
 /// Asks the runtimes while `/proc` is walked, the agent and the API server where the options say so, and reads the
 /// namespaces as deep as `depth` says.
 pub async fn survey(options: &Options, depth: Depth) -> Survey {
-    survey_beside(options, depth, None).await
+    survey_beside(options, depth, None).boxed_local().await
 }
 
 /// As [`survey`]; meanwhile reads what [`Survey::read_closely`] will need, as far as the target says where it is.
 pub async fn survey_closely(options: &Options, depth: Depth, ahead: Ahead) -> Survey {
-    survey_beside(options, depth, Some(ahead)).await
+    survey_beside(options, depth, Some(ahead)).boxed_local().await
 }
+
+// What may wait, and is large while it does, lies on the heap and only if it is needed: the stack has to be touched as deep as
+// all that might be polled below, and each page of it costs what a system call does.
 
 async fn survey_beside(options: &Options, depth: Depth, ahead: Option<Ahead>) -> Survey {
     let (root, start) = (options.proc_root.clone(), Instant::now());
@@ -68,7 +72,7 @@ async fn survey_beside(options: &Options, depth: Depth, ahead: Option<Ahead>) ->
     });
     // After the walk, which it may wait for, as there may be no thread for both.
     let reading = ahead.map(|ahead| tokio::task::spawn_blocking(move || ahead.read(&root, found)));
-    let agent = async { if options.agent { Some(cilium::ask(options).await) } else { None } };
+    let agent = async { if options.agent { Some(cilium::ask(options).boxed_local().await) } else { None } };
     let runtimes = runtime::ask_all(options, depth >= Depth::Judgeable, sought.as_deref());
     let in_kube = kube::ask(options, async { kubelet.await.ok().flatten() });
     let reading = async { OptionFuture::from(reading).await.and_then(Result::ok) };

@@ -17,6 +17,7 @@ mod session;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
@@ -67,7 +68,7 @@ pub async fn ask(
     }
     let kubelet = kubelet.await;
     let start = Instant::now();
-    let answer = match first_questions(options, kubelet, start).await {
+    let answer = match first_questions(options, kubelet, start).boxed_local().await {
         Ok(told) => Answer::Present(told),
         Err(error @ (Error::Access(access::Error::Nothing) | Error::NoSuchNode { .. })) if !options.kube.is_asked() => {
             Answer::Absent(error.to_string())
