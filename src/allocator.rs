@@ -21,8 +21,16 @@ impl Allocator {
         Self(Mutex::new(Heap(Dlmalloc::new())))
     }
 
-    /// Locking asks for no memory: std's lock is a futex.
+    /// Locking asks for no memory: std's lock is a futex. It gives up before who has it comes back from a page fault, and
+    /// who sleeps is not awake again for as long as the allocations of a whole command take.
     fn heap(&self) -> MutexGuard<'_, Heap> {
+        const PATIENCE: usize = 1000;
+        for _ in 0..PATIENCE {
+            if let Ok(heap) = self.0.try_lock() {
+                return heap;
+            }
+            std::hint::spin_loop();
+        }
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
