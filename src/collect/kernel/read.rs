@@ -2,6 +2,7 @@
 
 use super::explain::{Looked, explain, not_explained};
 use super::netlink::Netlink;
+use super::socket::AtOnce;
 use super::{address, firewall, link, neighbour, nexthop, nsid, problem, program, route, rule, socket, sysctl};
 use crate::model::link::Link;
 use crate::model::netns::{Netns, NetnsState, Nsid};
@@ -154,12 +155,12 @@ pub fn look(visit: &Visit<'_>, likeliest: Option<&Handle>) -> Looked {
         return tables(visit, likeliest);
     }
     let mut problems = Vec::new();
-    let socket::Close { mut sockets, connections } = socket::read_close(&mut problems, wanted);
+    let AtOnce { mut sockets, maybe_connections } = socket::read_at_once(&mut problems, wanted);
     let search = || {
         let mut problems = Vec::new();
         (socket::connections(&mut problems), problems)
     };
-    let (mut looked, (connections, more)) = if connections {
+    let (mut looked, (connections, more)) = if maybe_connections {
         // Beside the rest, as it takes as long as that. A thread begins in the netns of the one that makes it (clone(2)).
         std::thread::scope(|scope| {
             let searching = std::thread::Builder::new().spawn_scoped(scope, search);

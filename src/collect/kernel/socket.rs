@@ -43,20 +43,20 @@ const TABLES: [Table; 4] = [
 type Table = (u8, &'static str, u8);
 
 /// Sockets of the calling thread's netns that the kernel finds at once: who listens, and all of UDP as far as wanted.
-pub struct Close {
+pub struct AtOnce {
     pub sockets: Sockets,
     /// Whether there may be connections, which take more time to find than all else that is asked.
-    pub connections: bool,
+    pub maybe_connections: bool,
 }
 
 /// Reads those, of the tables that have any.
-pub fn read_close(problems: &mut Vec<String>, wanted: Wanted) -> Close {
+pub fn read_at_once(problems: &mut Vec<String>, wanted: Wanted) -> AtOnce {
     let usage = Usage::read();
     let inhabited: Vec<Table> =
         TABLES.into_iter().filter(|(_, name, family)| usage.count(name, *family) != Some(0)).collect();
     let mut sockets = Sockets::default();
     if !inhabited.is_empty() {
-        let Some(mut netlink) = open(problems) else { return Close { sockets, connections: false } };
+        let Some(mut netlink) = open(problems) else { return AtOnce { sockets, maybe_connections: false } };
         for (protocol, name, family) in inhabited {
             let question = SockDiagMessage::InetRequest(InetRequest {
                 family,
@@ -70,8 +70,8 @@ pub fn read_close(problems: &mut Vec<String>, wanted: Wanted) -> Close {
             told(problems, name, dump).into_iter().for_each(|socket| keep(&mut sockets, socket, wanted));
         }
     }
-    let connections = wanted != Wanted::Listeners && usage.may_be_connected(&sockets.listeners);
-    Close { sockets, connections }
+    let maybe_connections = wanted != Wanted::Listeners && usage.may_be_connected(&sockets.listeners);
+    AtOnce { sockets, maybe_connections }
 }
 
 fn open(problems: &mut Vec<String>) -> Option<Netlink> {
@@ -135,7 +135,8 @@ impl Usage {
     }
 
     /// Whether TCP has more than who listens. Half-open connections are not counted, but come of a listener; over loopback
-    /// none stays half open, as the handshake's three steps are taken in one go.
+    /// none stays half open, as the handshake's three steps are taken in one go (nobody from elsewhere gets there but by
+    /// `route_localnet`).
     fn may_be_connected(&self, listeners: &[Socket]) -> bool {
         let listeners = || listeners.iter().filter(|socket| socket.protocol == "tcp");
         let count = [AF_INET, AF_INET6].map(|family| self.count("tcp", family));
