@@ -1,37 +1,43 @@
-//! The allocator of the static binary: dlmalloc, behind the standard library's lock.
+//! The allocator of the static binary: dlmalloc, behind a lock of its own.
 //!
 //! musl's own takes a system call for almost each request. The lock that dlmalloc brings along is pthread's, which in
-//! musl takes longer than most allocations.
+//! musl takes longer than most allocations; std's sends to sleep too soon.
 
 use std::alloc::{GlobalAlloc, Layout};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dlmalloc::Dlmalloc;
 
-pub struct Allocator(Mutex<Heap>);
+pub struct Allocator {
+    taken: AtomicBool,
+    heap: UnsafeCell<Dlmalloc>,
+}
 
-struct Heap(Dlmalloc);
-
-// SAFETY: its pointers lead to memory of the process, and none of it is a thread's own.
+// SAFETY: the heap is used by who has taken it alone, its pointers lead to memory of the process, and none of it is a
+// thread's own.
 #[expect(unsafe_code, reason = "dlmalloc leaves it to its user")]
-unsafe impl Send for Heap {}
+unsafe impl Sync for Allocator {}
 
 impl Allocator {
     pub const fn new() -> Self {
-        Self(Mutex::new(Heap(Dlmalloc::new())))
+        Self { taken: AtomicBool::new(false), heap: UnsafeCell::new(Dlmalloc::new()) }
     }
 
-    /// Locking asks for no memory: std's lock is a futex. It gives up before who has it comes back from a page fault, and
-    /// who sleeps is not awake again for as long as the allocations of a whole command take.
-    fn heap(&self) -> MutexGuard<'_, Heap> {
+    /// Does that alone. Who has the heap is done with it sooner than a thread that went to sleep for it would be awake again, be it
+    /// after a page fault; or it lost its core, and may need this one.
+    fn with<T>(&self, work: impl FnOnce(&mut Dlmalloc) -> T) -> T {
         const PATIENCE: usize = 1000;
-        for _ in 0..PATIENCE {
-            if let Ok(heap) = self.0.try_lock() {
-                return heap;
-            }
-            std::hint::spin_loop();
+        let mut waited = 0;
+        while self.taken.swap(true, Ordering::Acquire) {
+            waited += 1;
+            if waited < PATIENCE { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        // SAFETY: nobody else has taken it. dlmalloc does not panic, and abort is what a panic would be.
+        #[expect(unsafe_code, reason = "as above")]
+        let done = work(unsafe { &mut *self.heap.get() });
+        self.taken.store(false, Ordering::Release);
+        done
     }
 }
 
@@ -39,18 +45,18 @@ impl Allocator {
 #[expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        unsafe { self.heap().0.malloc(layout.size(), layout.align()) }
+        self.with(|heap| unsafe { heap.malloc(layout.size(), layout.align()) })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        unsafe { self.heap().0.calloc(layout.size(), layout.align()) }
+        self.with(|heap| unsafe { heap.calloc(layout.size(), layout.align()) })
     }
 
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        unsafe { self.heap().0.realloc(place, layout.size(), layout.align(), size) }
+        self.with(|heap| unsafe { heap.realloc(place, layout.size(), layout.align(), size) })
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        unsafe { self.heap().0.free(place, layout.size(), layout.align()) }
+        self.with(|heap| unsafe { heap.free(place, layout.size(), layout.align()) })
     }
 }

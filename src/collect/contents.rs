@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io;
 use std::os::fd::AsFd;
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::path::Arg;
 
@@ -50,16 +51,12 @@ pub fn read_contents<T>(
 pub fn long_contents(path: impl Arg) -> io::Result<Vec<u8>> {
     const ROOM: usize = 32 * 1024;
     let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let (mut bytes, mut length) = (vec![0; ROOM], 0);
+    let mut bytes = Vec::new();
     loop {
-        match rustix::io::read(&file, bytes.get_mut(length..).unwrap_or_default())? {
-            0 => break,
-            more => length += more,
-        }
-        if length == bytes.len() {
-            bytes.resize(length + ROOM, 0);
+        bytes.reserve(ROOM);
+        // What is not written to is not touched, either.
+        if rustix::io::read(&file, spare_capacity(&mut bytes))? == 0 {
+            return Ok(bytes);
         }
     }
-    bytes.truncate(length);
-    Ok(bytes)
 }

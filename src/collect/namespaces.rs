@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::ask_each::ask_each;
 use super::kernel::problem::chain;
-use super::proc::{self, Walk};
+use super::proc::{self, Process, Walk};
 use crate::model::netns::{Holder, HolderKind, Inode, Netns};
 use crate::netns::{self, Handle};
 
@@ -114,16 +114,16 @@ fn trace_processes(root: &Path, walk: &Walk, host: Inode, traces: &mut BTreeMap<
     }
 }
 
-/// One process speaks for its whole mount namespace.
+/// One process speaks for its whole mount namespace. Every container has one.
 fn trace_foreign_mounts(root: &Path, walk: &Walk, traces: &mut BTreeMap<Inode, Trace>) {
     let mut seen: BTreeSet<u64> = walk.own_mount_ns.into_iter().collect();
-    for process in walk.processes.values() {
-        if !process.mount_ns.is_some_and(|mount_ns| seen.insert(mount_ns)) {
-            continue;
-        }
+    let speaks = |process: &&Process| process.mount_ns.is_some_and(|mount_ns| seen.insert(mount_ns));
+    let speakers: Vec<&Process> = walk.processes.values().filter(speaks).collect();
+    let mut told = ask_each(&speakers, |process| (*process, proc::netns_mounts(root, process.pid)));
+    told.sort_by_key(|(process, _)| process.pid);
+    for (process, mounts) in told {
         // `ip netns exec` and the like mount the netns that they are in; being in it says as much.
-        let mounts = proc::MountTable::read(root, &process.pid.to_string()).netns().into_iter();
-        for mount in mounts.filter(|mount| process.netns != Some(mount.inode)) {
+        for mount in mounts.into_iter().filter(|mount| process.netns != Some(mount.inode)) {
             let trace = traces.entry(mount.inode).or_default();
             trace.holders.push(holder(HolderKind::ForeignMount, Some(process), Some(&mount.path)));
             trace.ways.push(Way::Below { root: root.join(process.pid.to_string()).join("root"), path: mount.path });
@@ -144,7 +144,7 @@ fn trace_descriptors(walk: &Walk, host: Inode, traces: &mut BTreeMap<Inode, Trac
     }
 }
 
-fn holder(kind: HolderKind, process: Option<&proc::Process>, path: Option<&Path>) -> Holder {
+fn holder(kind: HolderKind, process: Option<&Process>, path: Option<&Path>) -> Holder {
     Holder {
         kind,
         pid: process.map(|process| process.pid),

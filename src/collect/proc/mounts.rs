@@ -62,6 +62,16 @@ impl MountTable {
     }
 }
 
+/// The netns mounts in the mount namespace of a process. Most have none, as its `mounts` tells already, which the kernel
+/// writes in half the time; which they are is told by `mountinfo` alone.
+pub fn netns_mounts(root: &Path, pid: u32) -> Vec<NetnsMount> {
+    const OF_NAMESPACES: &[u8] = b" nsfs ";
+    let process = pid.to_string();
+    let mounts = long_contents(root.join(&process).join("mounts")).unwrap_or_default();
+    let has_any = mounts.windows(OF_NAMESPACES.len()).any(|part| part == OF_NAMESPACES);
+    if has_any { MountTable::read(root, &process).netns() } else { Vec::new() }
+}
+
 struct Mount {
     id: u32,
     parent: u32,
