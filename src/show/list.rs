@@ -62,19 +62,19 @@ impl List {
         let nobody = if unseen { "process hidden" } else { "no process" };
         let mut manners = self.manners(page, nobody);
         let last = manners.pop();
-        let limit = page.width.unwrap_or(usize::MAX);
         // Where only namespaces are shown the notes are what tells them apart; else they are for a few rows.
         let notes = self.items.iter().all(|item| item.workload.is_none());
         let tabled = |manner: Manner| {
             let table = manner.table(&self.items);
             (manner, table)
         };
-        let fits = |(_, table): &(Manner, Vec<Vec<String>>)| page.width.is_none() || width(table, notes) <= limit;
+        let fits =
+            |(_, table): &(Manner, Vec<Vec<String>>)| page.width.is_none_or(|limit| width(table, notes) <= limit);
         let fitting = manners.into_iter().map(tabled).find(fits);
         let Some((manner, mut table)) = fitting.or_else(|| last.map(tabled)) else { return Ok(()) };
         // A note that reaches over the edge has a line of its own.
-        let columns_alone = width(&table, false) + GAP;
-        let below: Vec<_> = table.iter_mut().map(|row| overlong(row, limit.saturating_sub(columns_alone))).collect();
+        let room = page.width.map(|limit| limit.saturating_sub(width(&table, false) + GAP));
+        let below: Vec<_> = table.iter_mut().map(|row| room.and_then(|room| overlong(row, room))).collect();
         let mut text = Vec::new();
         columns(&mut text, 0, &table)?;
         let text = String::from_utf8_lossy(&text);
