@@ -24,8 +24,8 @@ impl Allocator {
         Self { taken: AtomicBool::new(false), heap: UnsafeCell::new(Dlmalloc::new()) }
     }
 
-    /// Does that alone. Who has the heap is done with it sooner than a thread that went to sleep for it would be awake again, be it
-    /// after a page fault; or it lost its core, and may need this one.
+    /// Does that alone. Who has the heap is done with it, be it after a page fault, sooner than a thread that went to sleep
+    /// for it would be awake again; or it lost its core, and may need this one.
     fn with<T>(&self, work: impl FnOnce(&mut Dlmalloc) -> T) -> T {
         const PATIENCE: usize = 1000;
         let mut waited = 0;
@@ -33,7 +33,7 @@ impl Allocator {
             waited += 1;
             if waited < PATIENCE { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
-        // SAFETY: nobody else has taken it. dlmalloc does not panic, and abort is what a panic would be.
+        // SAFETY: nobody else has taken it, and an allocator may not unwind (GlobalAlloc).
         #[expect(unsafe_code, reason = "as above")]
         let done = work(unsafe { &mut *self.heap.get() });
         self.taken.store(false, Ordering::Release);

@@ -67,7 +67,7 @@ async fn of_node(target: &Target, options: &Options, every_socket: bool) -> Resu
     let pick = match pick(&survey.node, target, |path| survey.inode_at(path), |pid| survey.netns_of(pid)) {
         Err(unresolved) => {
             target.pid().map(|pid| netns_of(options, pid)).transpose()?;
-            // Boxed, as in `survey`: most are not awaited, and the stack is touched as deep as if they were.
+            // On the heap, as the survey: the stack is touched as deep as if what is seldom awaited were.
             return Err(explained(&survey, target, unresolved).boxed_local().await);
         }
         Ok(pick) => pick,

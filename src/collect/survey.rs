@@ -54,9 +54,8 @@ pub async fn survey_closely(options: &Options, depth: Depth, ahead: Ahead) -> Su
     survey_beside(options, depth, Some(ahead)).boxed_local().await
 }
 
-// What may wait, and is large while it does, lies on the heap and only if it is needed: the stack has to be touched as deep as
-// all that might be polled below, and each page of it costs what a system call does.
-
+/// On the heap, as is what it seldom asks: the stack is touched as deep as all that might be polled below, and a page of
+/// it costs more than a system call.
 async fn survey_beside(options: &Options, depth: Depth, ahead: Option<Ahead>) -> Survey {
     let (root, start) = (options.proc_root.clone(), Instant::now());
     let (tell, kubelet) = oneshot::channel();

@@ -135,8 +135,7 @@ impl Usage {
     }
 
     /// Whether TCP has more than who listens. Half-open connections are not counted, but come of a listener; over loopback
-    /// none stays half open, as the handshake's three steps are taken in one go (nobody from elsewhere gets there but by
-    /// `route_localnet`).
+    /// who connects is here, and counted (but for those whom `route_localnet` lets in from elsewhere).
     fn may_be_connected(&self, listeners: &[Socket]) -> bool {
         let listeners = || listeners.iter().filter(|socket| socket.protocol == "tcp");
         let count = [AF_INET, AF_INET6].map(|family| self.count("tcp", family));
