@@ -74,16 +74,23 @@ impl Watching<'_> {
 }
 
 fn tell(common: &Common, changes: &[CheckChange]) -> Result<(), Error> {
-    for change in changes {
-        if common.output != Format::Json {
-            common.print(change)?;
-            continue;
+    changes.iter().try_for_each(|change| tell_one(common, change))
+}
+
+/// One by one, so that a program can tell where each ends: a line of JSON, a document of a YAML stream.
+fn tell_one(common: &Common, change: &CheckChange) -> Result<(), Error> {
+    let failed = |source| Error::Write { source };
+    match common.output {
+        Format::Json => {
+            let line = serde_json::to_string(change).map_err(io::Error::other).map_err(failed)?;
+            write_out(format!("{}\n", harmless_json(&line)).as_bytes()).map_err(failed)
         }
-        let line = serde_json::to_string(change).map_err(io::Error::other);
-        let written = line.and_then(|line| write_out(format!("{}\n", harmless_json(&line)).as_bytes()));
-        written.map_err(|source| Error::Write { source })?;
+        Format::Yaml => {
+            write_out(b"---\n").map_err(failed)?;
+            common.print(change)
+        }
+        _ => common.print(change),
     }
-    Ok(())
 }
 
 fn signals() -> io::Result<Vec<Signal>> {

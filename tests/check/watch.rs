@@ -89,6 +89,19 @@ fn a_line_each_for_people_and_the_status_of_the_last_look() {
 }
 
 #[test]
+fn a_document_of_a_yaml_stream_each() {
+    let Some(node) = Node::new(Kind::Ptp) else { return };
+    node.run("pod ip route del default");
+    let watching = Watching::start(&node, &["--rule", "PN-ROUTE-002", "-o", "yaml"]);
+    let until = |last: &str| while watching.next() != last {};
+    until("change: appeared");
+    node.run("restore");
+    until("---");
+    until("change: went");
+    assert_eq!(watching.end(Signal::SIGTERM).0, 0);
+}
+
+#[test]
 fn it_ends_when_nobody_reads_any_more() {
     let Some(node) = Node::new(Kind::Routed) else { return };
     let mut command = node.machine.command(env!("CARGO_BIN_EXE_podnet"));
