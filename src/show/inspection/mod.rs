@@ -83,18 +83,39 @@ mod tests {
 
     use super::*;
 
+    fn inspection(parts: serde_json::Value) -> Inspection {
+        let mut whole = json!({"apiVersion": "podnet/v1", "kind": "Inspection", "node": "n", "collectedAt": "2026-11-24T00:00:00Z",
+            "sharedWith": [], "interfaces": [], "routes": [], "rules": [], "neighbours": [], "problems": [], "sources": []});
+        whole.as_object_mut().unwrap().extend(parts.as_object().unwrap().clone());
+        serde_json::from_value(whole).unwrap()
+    }
+
+    /// The page, none of whose lines is wider.
+    fn on_page(width: usize, inspection: &Inspection) -> String {
+        let mut text = Vec::new();
+        inspection.table(&Page { width: Some(width), colour: false, wide: false }, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.lines().all(|line| line.width() <= width), "{text}");
+        text
+    }
+
+    #[test]
+    fn a_rule_of_many_words_keeps_to_the_page() {
+        let rule = json!({"family": "ipv6", "priority": 100, "inverted": true, "action": "table", "table": 2004,
+            "from": "2001:db8:1111:2222:3333:4444:5555:6666/128", "to": "2001:db8:1111:2222:3333:4444:5555:7777/128",
+            "mark": 0x200, "markMask": 0xf00, "selectors": ["ipproto tcp", "dport 443"], "suppressPrefixLength": 0});
+        let text = on_page(60, &inspection(json!({"rules": [rule]})));
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let told = "100: ipv6 not from 2001:db8:1111:2222:3333:4444:5555:6666/128 to \
+            2001:db8:1111:2222:3333:4444:5555:7777/128 fwmark 0x200/0xf00 ipproto tcp dport 443 table 2004 suppress_prefixlength 0";
+        assert!(words.contains(told), "{text}");
+    }
+
     #[test]
     fn what_was_not_read_keeps_to_the_page() {
         let why = "routes: the kernel refused: Operation not permitted (os error 1)\u{1b}[2J";
         let dns = json!({"nameservers": [], "search": [], "options": [], "hosts": [], "problems": [format!("/etc/hosts: {why}")]});
-        let inspection = json!({"apiVersion": "podnet/v1", "kind": "Inspection", "node": "n", "collectedAt": "2026-11-24T00:00:00Z",
-            "sharedWith": [], "interfaces": [], "routes": [], "rules": [], "neighbours": [], "dns": dns, "problems": [why],
-            "sources": []});
-        let inspection: Inspection = serde_json::from_value(inspection).unwrap();
-        let mut text = Vec::new();
-        inspection.table(&Page { width: Some(60), colour: false, wide: false }, &mut text).unwrap();
-        let text = String::from_utf8(text).unwrap();
-        assert!(text.lines().all(|line| line.width() <= 60), "{text}");
+        let text = on_page(60, &inspection(json!({"dns": dns, "problems": [why]})));
         let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let told = "routes: the kernel refused: Operation not permitted (os error 1)\\u{1b}[2J";
         for line in [format!("! not read: {told}"), format!("/etc/hosts: {told}")] {

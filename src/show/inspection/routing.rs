@@ -29,11 +29,10 @@ impl Inspection {
             heading(page, out, "NEXTHOPS")?;
             columns_and_parts(page, out, 2, &self.nexthops.iter().map(nexthop_row).collect::<Vec<_>>())?;
         }
-        let rules: Vec<Vec<String>> =
-            self.rules.iter().filter(|rule| page.wide || !is_usual(rule)).map(rule_row).collect();
+        let rules: Vec<_> = self.rules.iter().filter(|rule| page.wide || !is_usual(rule)).map(rule_row).collect();
         if !rules.is_empty() {
             heading(page, out, "RULES")?;
-            columns(out, 2, &rules)?;
+            columns_and_parts(page, out, 2, &rules)?;
         }
         if !self.neighbours.is_empty() {
             heading(page, out, "NEIGHBOURS")?;
@@ -131,24 +130,25 @@ fn is_usual(rule: &Rule) -> bool {
     plain && matches!((rule.priority, rule.table), (0, Some(LOCAL)) | (32766, Some(MAIN)) | (32767, Some(253)))
 }
 
-fn rule_row(rule: &Rule) -> Vec<String> {
-    let mut selector = vec![format!("from {}", rule.from.map_or_else(|| "all".to_owned(), |net| net.to_string()))];
-    selector.extend(rule.to.map(|net| format!("to {net}")));
-    selector.extend(rule.mark.map(|mark| match rule.mark_mask.filter(|mask| *mask != u32::MAX) {
-        Some(mask) => format!("fwmark {mark:#x}/{mask:#x}"),
-        None => format!("fwmark {mark:#x}"),
-    }));
-    selector.extend(rule.input_interface.as_ref().map(|name| format!("iif {name}")));
-    selector.extend(rule.output_interface.as_ref().map(|name| format!("oif {name}")));
-    selector.extend(rule.selectors.iter().cloned());
-    let not = if rule.inverted { "not " } else { "" };
-    let goto = rule.goto.map(|priority| format!("goto {priority}"));
-    let action = rule.table.map(|table| format!("table {table}")).or(goto).unwrap_or_else(|| rule.action.clone());
-    let suppressed = rule.suppress_prefix_length.map(|length| format!(" suppress_prefixlength {length}"));
-    let action = action + &suppressed.unwrap_or_default();
+/// The priority, and what is told of it, in the words of `ip rule`.
+fn rule_row(rule: &Rule) -> (String, Vec<String>) {
     let family = match rule.family {
         Family::Ipv4 => "ipv4",
         Family::Ipv6 => "ipv6",
     };
-    vec![format!("{}:", rule.priority), family.to_owned(), format!("{not}{}", selector.join(" ")), action]
+    let not = if rule.inverted { "not " } else { "" };
+    let from = rule.from.map_or_else(|| "all".to_owned(), |net| net.to_string());
+    let mut parts = vec![family.to_owned(), format!("{not}from {from}")];
+    parts.extend(rule.to.map(|net| format!("to {net}")));
+    parts.extend(rule.mark.map(|mark| match rule.mark_mask.filter(|mask| *mask != u32::MAX) {
+        Some(mask) => format!("fwmark {mark:#x}/{mask:#x}"),
+        None => format!("fwmark {mark:#x}"),
+    }));
+    parts.extend(rule.input_interface.as_ref().map(|name| format!("iif {name}")));
+    parts.extend(rule.output_interface.as_ref().map(|name| format!("oif {name}")));
+    parts.extend(rule.selectors.iter().cloned());
+    let goto = rule.goto.map(|priority| format!("goto {priority}"));
+    parts.push(rule.table.map(|table| format!("table {table}")).or(goto).unwrap_or_else(|| rule.action.clone()));
+    parts.extend(rule.suppress_prefix_length.map(|length| format!("suppress_prefixlength {length}")));
+    (format!("{}:", rule.priority), parts)
 }
