@@ -102,8 +102,7 @@ impl Facts<'_> {
     }
 
     fn runtimes(&self) -> impl Iterator<Item = &Asked> {
-        const RUNTIMES: [&str; 5] = ["docker", "podman", "podman storage", "containerd", "cri"];
-        self.node.sources.iter().filter(|source| RUNTIMES.contains(&source.name.as_str()))
+        self.node.sources.iter().filter(|source| source.is_runtime())
     }
 
     /// Every address that an interface of any namespace has.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::unheard::tell_unheard;
 use super::{Common, Error, block_on};
 use crate::collect::survey::survey;
 use crate::flow::agent::{Agent, Pod, SOCKET};
@@ -58,7 +59,11 @@ impl Subject {
         let target: Target = text.parse()?;
         let options = common.options()?;
         let survey = block_on(survey(&options, target.depth()))?;
-        match resolve(&survey.node, &target) {
+        let found = resolve(&survey.node, &target);
+        if found.is_ok() || is_new_name(text) {
+            tell_unheard(&survey.node, &target);
+        }
+        match found {
             Ok(pick) => existing(&survey.node, pick).ok_or_else(|| Error::Stopped { text: text.to_owned() }),
             Err(Unresolved::NotFound { .. }) if is_new_name(text) => {
                 Ok(Self { container_id: text.to_owned(), place: Place::Named(text.to_owned()), pod: None })

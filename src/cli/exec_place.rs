@@ -6,6 +6,7 @@ use std::path::Path;
 
 use unicode_width::UnicodeWidthStr;
 
+use super::unheard::tell_unheard;
 use super::{Error, block_on, terminal};
 use crate::collect::options::{Depth, Options};
 use crate::collect::survey::{Survey, survey};
@@ -94,6 +95,7 @@ pub(super) fn of_targets<'a>(texts: impl Iterator<Item = &'a str>, options: &Opt
 
 fn find(survey: &Survey, target: &Target) -> Result<Place, Error> {
     let pick = resolve(&survey.node, target)?;
+    tell_unheard(&survey.node, target);
     let text = target.text.clone();
     let workload = pick.workload.and_then(|index| survey.node.workloads.get(index));
     let inode = pick.netns.ok_or_else(|| match workload {

@@ -37,6 +37,7 @@ mod slip;
 mod snapshot;
 mod status;
 mod terminal;
+mod unheard;
 mod watch;
 
 use std::ffi::OsString;

@@ -25,6 +25,16 @@ pub struct Asked {
     pub elapsed_ms: f64,
 }
 
+/// The sources that are container runtimes; «podman storage» knows Podman's containers where its service does not run.
+pub const RUNTIMES: [&str; 6] = ["docker", "podman", "podman storage", "containerd", "cri-o", "cri"];
+
+impl Asked {
+    /// Whether it knows containers by name.
+    pub fn is_runtime(&self) -> bool {
+        RUNTIMES.contains(&self.name.as_str())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {

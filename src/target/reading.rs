@@ -112,6 +112,11 @@ impl Target {
         self.readings.iter().find_map(likely).unwrap_or(Likely::Anywhere)
     }
 
+    /// Whether a container or a pod may be called so.
+    pub fn may_be_name(&self) -> bool {
+        self.readings.iter().any(|reading| matches!(reading, Reading::Name(_) | Reading::Pod { .. }))
+    }
+
     /// Whether only the Cilium agent can tell what it means.
     pub fn is_of_agent(&self) -> bool {
         let of_agent = |reading: &Reading| {

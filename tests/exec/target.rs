@@ -4,7 +4,11 @@ use std::process::Command;
 
 use crate::node::alone;
 use crate::resident::{PODNET, Resident, podnet, text};
+use crate::support::fake_docker::FakeDocker;
+use crate::support::namespace::Namespace;
+use crate::support::podnet::Podnet;
 use crate::support::prerequisite;
+use crate::support::scratch::Scratch;
 
 #[test]
 fn the_target_may_come_from_the_environment_and_may_be_missing() {
@@ -36,4 +40,24 @@ fn the_only_candidate_is_taken_and_of_several_none() {
     assert!(alpha < beta, "by name: {}", several.stderr);
     let none = run(&[]);
     assert_eq!(none.status, 3, "{none:?}");
+}
+
+/// The one that docker may have is perhaps the one that is meant.
+#[test]
+fn a_name_that_a_silent_runtime_may_have_too_is_told() {
+    if !prerequisite::root_and(&["ip"]) {
+        return;
+    }
+    let (scratch, netns) = (Scratch::new(), Namespace::new());
+    let docker = FakeDocker::hung(&scratch);
+    let run = |target: &str, environment: &[(&'static str, String)]| {
+        let ran = Podnet::with(environment).run(&["exec", target, "--timeout", "0.2", "--", "true"]);
+        assert_eq!((ran.status, ran.stdout.as_str()), (0, ""), "{ran:?}");
+        ran.stderr
+    };
+    let hung = [("DOCKER_HOST", docker.host())];
+    let told = run(&netns.name, &hung);
+    assert!(told.starts_with("podnet: docker may have another") && told.contains(&netns.name), "{told}");
+    assert_eq!(run(&format!("netns:{}", netns.name), &hung), "", "no container is called so");
+    assert_eq!(run(&netns.name, &[]), "");
 }

@@ -55,7 +55,7 @@ pub struct Fact {
 /// Judges the node's parts, from the kernel up.
 pub fn status(node: &Node) -> Status {
     let mut parts = kernel::parts(node);
-    parts.extend(runtime::RUNTIMES.iter().filter_map(|name| runtime::part(node, name)));
+    parts.extend(source::RUNTIMES.iter().filter_map(|name| runtime::part(node, name)));
     parts.extend(node.networks.iter().flatten().map(|reader| network::part(node, reader)));
     parts.extend(source_of(node, "cilium agent").map(|asked| agent::part(node, asked)));
     parts.push(ipam::part(node));

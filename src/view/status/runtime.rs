@@ -4,9 +4,6 @@ use super::{Part, source_of};
 use crate::model::node::Node;
 use crate::model::source::Status;
 
-/// Sources that are runtimes; the second knows Podman's containers where its service does not run.
-pub(super) const RUNTIMES: [&str; 6] = ["docker", "podman", "podman storage", "containerd", "cri-o", "cri"];
-
 pub(super) fn part(node: &Node, name: &str) -> Option<Part> {
     let asked = source_of(node, name)?;
     if asked.status != Status::Present {
