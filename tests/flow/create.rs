@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::host::{Host, text};
+use crate::support::fake_docker::FakeDocker;
 use crate::support::namespace::Namespace;
 use crate::support::prerequisite::root_and;
 use crate::support::shell;
@@ -211,6 +212,21 @@ fn a_plan_changes_nothing() {
     assert!(veth["commands"][0].as_str().unwrap().starts_with("ip link add lxc"));
     assert_eq!(host.leftovers(), Vec::<String>::new());
     assert!(!host.scratch.join("run").exists() && !host.scratch.join("store").exists());
+}
+
+#[test]
+fn a_new_name_that_a_silent_runtime_may_have_is_told() {
+    if !root_and(&TOOLS) {
+        return;
+    }
+    let host = Host::new();
+    let docker = FakeDocker::hung(&host.scratch);
+    let name = host.name("a");
+    let args = ["create", &name, "--dry-run", "--timeout", "0.2"];
+    let mut command = host.command(env!("CARGO_BIN_EXE_podnet"), &args);
+    command.env("DOCKER_HOST", docker.host());
+    let told = text(&host.run(command).stderr);
+    assert!(told.starts_with("podnet: docker may have another") && told.contains(&name), "{told}");
 }
 
 #[test]
