@@ -53,38 +53,30 @@ pub struct Read {
 }
 
 impl Ahead {
-    /// All of the host's namespace that concerns a pod, but for programs, and beside it the target's, which the walk has
-    /// `found` where it is a container's; then the programs at its other ends in the host's.
-    pub fn read(&self, root: &Path, found: Option<oneshot::Receiver<Handle>>) -> Read {
-        let Ok(host) = namespaces::host(root) else { return Read::default() };
-        let want = Want { programs: Programs::OfNone, sockets: Sockets::None, ..Want::judgeable() };
-        std::thread::scope(|scope| {
-            let sought = self.likely != Likely::Anywhere;
-            let beside = sought.then(|| Builder::new().spawn_scoped(scope, || self.read_target(root, found, &host)));
-            let start = Instant::now();
-            let looked = kernel::look_at(&[visit(&host, true, want)], None);
-            let mut read = Read { looked, elapsed: start.elapsed(), ..Read::default() };
-            // Without a thread for it the target is read when all is known.
-            let target = beside.and_then(Result::ok).and_then(|reading| reading.join().ok().flatten());
-            if let Some((target, elapsed)) = target {
-                read.elapsed = read.elapsed.max(elapsed);
-                read.add(target, &host);
-            }
-            read
-        })
+    /// Begins to read, on a thread that hops between the namespaces and then ends. There is no answer without one, and all
+    /// is read when it is known what is meant. The target's is the one that the walk has `found` where it is a container's.
+    pub fn begin(self, root: PathBuf, found: Option<oneshot::Receiver<Handle>>) -> oneshot::Receiver<Read> {
+        let (tell, told) = oneshot::channel();
+        let _ = Builder::new().spawn(move || tell.send(self.read(&root, found)));
+        told
     }
 
-    /// With how long that took, once it was known where. The calling thread ends up in the target's namespace.
-    fn read_target(
-        &self,
-        root: &Path,
-        found: Option<oneshot::Receiver<Handle>>,
-        host: &Handle,
-    ) -> Option<(Looked, Duration)> {
-        let target = self.target(root, found).filter(|target| target.inode() != host.inode())?;
+    /// All of the host's namespace that concerns a pod, but for programs, then the target's, then the programs at its other
+    /// ends in the host's. One after the other: the walk beside it takes as long, and there may be but two cores.
+    fn read(&self, root: &Path, found: Option<oneshot::Receiver<Handle>>) -> Read {
+        let Ok(host) = namespaces::host(root) else { return Read::default() };
+        let want = Want { programs: Programs::OfNone, sockets: Sockets::None, ..Want::judgeable() };
         let start = Instant::now();
-        let looked = kernel::enter_and_look(&visit(&target, false, Want::everything(self.wide)), Some(host));
-        Some((looked, start.elapsed()))
+        let mut here = kernel::enter_and_look(&visit(&host, true, want), None);
+        let elapsed = start.elapsed();
+        let Some(target) = self.target(root, found).filter(|target| target.inode() != host.inode()) else {
+            return Read { looked: vec![here], elapsed, ..Read::default() };
+        };
+        let start = Instant::now();
+        let there = kernel::enter_and_look(&visit(&target, false, Want::everything(self.wide)), Some(&host));
+        let host_ends = there.state.other_ends().remove(&host.inode()).unwrap_or_default();
+        kernel::enter_and_read_programs(&mut here.state, &host, &host_ends);
+        Read { looked: vec![here, there], host_ends, elapsed: elapsed + start.elapsed() }
     }
 
     fn target(&self, root: &Path, found: Option<oneshot::Receiver<Handle>>) -> Option<Handle> {
@@ -121,16 +113,6 @@ impl Lookout {
         if let Ok(handle) = Handle::open_link(&self.root.join(process.pid.to_string()).join("ns/net")) {
             let _ = tell.send(handle); // who waited may have given up
         }
-    }
-}
-
-impl Read {
-    fn add(&mut self, target: Looked, host: &Handle) {
-        self.host_ends = target.state.other_ends().remove(&host.inode()).unwrap_or_default();
-        if let Some(read) = self.looked.first_mut() {
-            kernel::read_programs(&mut read.state, host, &self.host_ends);
-        }
-        self.looked.push(target);
     }
 }
 

@@ -65,15 +65,16 @@ async fn survey_beside(options: &Options, depth: Depth, ahead: Option<Ahead>) ->
     let walking = tokio::task::spawn_blocking(move || {
         let walk = proc::walk_telling(&proc_root, |process| lookout.iter().for_each(|lookout| lookout.met(process)))?;
         drop(lookout);
-        let _ = tell.send(kube::find_kubelet(&proc_root, &walk)); // nobody waits for it where nobody asks Kubernetes
+        if let Some(kubelet) = kube::find_kubelet(&proc_root, &walk) {
+            let _ = tell.send(kubelet); // nobody waits for it where nobody asks Kubernetes
+        }
         let found = namespaces::find(&proc_root, &walk);
         Ok((walk, found, start.elapsed()))
     });
-    // After the walk, which it may wait for, as there may be no thread for both.
-    let reading = ahead.map(|ahead| tokio::task::spawn_blocking(move || ahead.read(&root, found)));
+    let reading = ahead.map(|ahead| ahead.begin(root, found));
     let agent = async { if options.agent { Some(cilium::ask(options).boxed_local().await) } else { None } };
     let runtimes = runtime::ask_all(options, depth >= Depth::Judgeable, sought.as_deref());
-    let in_kube = kube::ask(options, async { kubelet.await.ok().flatten() });
+    let in_kube = kube::ask(options, async { kubelet.await.ok() });
     let reading = async { OptionFuture::from(reading).await.and_then(Result::ok) };
     let (walked, told, agent, in_kube, read) = tokio::join!(walking, runtimes, agent, in_kube, reading);
     let (mut sources, mut answers): (Vec<Asked>, Vec<runtime::Told>) = told.into_iter().unzip();

@@ -29,4 +29,6 @@ mod sysctl;
 
 pub use explain::{Looked, explain};
 pub use outside::read as read_from_outside;
-pub use read::{Programs, Sockets, Visit, Want, enter_and_look, look_at, read, read_beside, read_programs};
+pub use read::{
+    Programs, Sockets, Visit, Want, enter_and_look, enter_and_read_programs, read, read_beside, read_programs,
+};

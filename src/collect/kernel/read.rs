@@ -102,7 +102,7 @@ pub fn read_beside(visits: &[Visit<'_>], before: Vec<NetnsState>, candidates: &[
 }
 
 /// Visits each; what its ids mean is told only of those that mean the `likeliest`.
-pub fn look_at(visits: &[Visit<'_>], likeliest: Option<&Handle>) -> Vec<Looked> {
+fn look_at(visits: &[Visit<'_>], likeliest: Option<&Handle>) -> Vec<Looked> {
     let handles: Vec<&Handle> = visits.iter().map(|visit| visit.handle).collect();
     let found = netns::visit(&handles, |index, _| visits.get(index).map(|visit| look(visit, likeliest)));
     let looked = |(visit, found): (&Visit<'_>, Result<Option<Looked>, netns::Error>)| match found {
@@ -113,7 +113,7 @@ pub fn look_at(visits: &[Visit<'_>], likeliest: Option<&Handle>) -> Vec<Looked> 
     visits.iter().zip(found).map(looked).collect()
 }
 
-/// As [`look_at`] for one, by a thread that was made for it and ends there.
+/// As [`look_at`] for one, by a thread that goes there and never comes back to other work.
 pub fn enter_and_look(visit: &Visit<'_>, likeliest: Option<&Handle>) -> Looked {
     match visit.handle.enter() {
         Ok(()) => look(visit, likeliest),
@@ -123,21 +123,34 @@ pub fn enter_and_look(visit: &Visit<'_>, likeliest: Option<&Handle>) -> Looked {
 
 /// Looks for programs on some links of a namespace that was read without them.
 pub fn read_programs(state: &mut NetnsState, handle: &Handle, of: &[u32]) {
-    let found = netns::visit(&[handle], |_, _| {
-        let mut links: Vec<Link> = state.links.iter().filter(|link| of.contains(&link.ifindex)).cloned().collect();
-        let mut problems = Vec::new();
-        match Netlink::open(netlink_sys::protocols::NETLINK_ROUTE) {
-            Ok(mut netlink) => program::read_into(links.iter_mut(), &mut netlink, &mut problems),
-            Err(error) => problems.push(problem::chain(&error)),
-        }
-        (links, problems)
-    });
-    for (links, problems) in found.into_iter().flatten() {
-        state.problems.extend(problems);
-        for read in links {
-            if let Some(link) = state.links.iter_mut().find(|link| link.ifindex == read.ifindex) {
-                *link = read;
-            }
+    let found = netns::visit(&[handle], |_, _| programs(&state.links, of));
+    found.into_iter().flatten().for_each(|found| keep_programs(state, found));
+}
+
+/// As [`read_programs`], by a thread that goes there and never comes back to other work.
+pub fn enter_and_read_programs(state: &mut NetnsState, handle: &Handle, of: &[u32]) {
+    if !of.is_empty() && handle.enter().is_ok() {
+        let found = programs(&state.links, of);
+        keep_programs(state, found);
+    }
+}
+
+/// Some of the links with their programs. Runs inside the namespace.
+fn programs(links: &[Link], of: &[u32]) -> (Vec<Link>, Vec<String>) {
+    let mut links: Vec<Link> = links.iter().filter(|link| of.contains(&link.ifindex)).cloned().collect();
+    let mut problems = Vec::new();
+    match Netlink::open(netlink_sys::protocols::NETLINK_ROUTE) {
+        Ok(mut netlink) => program::read_into(links.iter_mut(), &mut netlink, &mut problems),
+        Err(error) => problems.push(problem::chain(&error)),
+    }
+    (links, problems)
+}
+
+fn keep_programs(state: &mut NetnsState, (links, problems): (Vec<Link>, Vec<String>)) {
+    state.problems.extend(problems);
+    for read in links {
+        if let Some(link) = state.links.iter_mut().find(|link| link.ifindex == read.ifindex) {
+            *link = read;
         }
     }
 }
