@@ -10,9 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dlmalloc::Dlmalloc;
 
 pub struct Allocator {
-    taken: AtomicBool,
+    taken: Apart<AtomicBool>,
     heap: UnsafeCell<Dlmalloc>,
 }
+
+/// On cache lines of its own (two, as cores fetch them by twos): who waits for the flag takes no line of the heap from who
+/// uses it.
+#[repr(align(128))]
+struct Apart<T>(T);
 
 // SAFETY: the heap is used by who has taken it alone, its pointers lead to memory of the process, and none of it is a
 // thread's own.
@@ -21,22 +26,25 @@ unsafe impl Sync for Allocator {}
 
 impl Allocator {
     pub const fn new() -> Self {
-        Self { taken: AtomicBool::new(false), heap: UnsafeCell::new(Dlmalloc::new()) }
+        Self { taken: Apart(AtomicBool::new(false)), heap: UnsafeCell::new(Dlmalloc::new()) }
     }
 
     /// Does that alone. Who has the heap is done with it, be it after a page fault, sooner than a thread that went to sleep
     /// for it would be awake again; or it lost its core, and may need this one.
     fn with<T>(&self, work: impl FnOnce(&mut Dlmalloc) -> T) -> T {
-        const PATIENCE: usize = 1000;
+        const PATIENCE: usize = 100;
+        let Apart(taken) = &self.taken;
         let mut waited = 0;
-        while self.taken.swap(true, Ordering::Acquire) {
-            waited += 1;
-            if waited < PATIENCE { std::hint::spin_loop() } else { std::thread::yield_now() }
+        while taken.swap(true, Ordering::Acquire) {
+            while taken.load(Ordering::Relaxed) {
+                waited += 1;
+                if waited < PATIENCE { std::hint::spin_loop() } else { std::thread::yield_now() }
+            }
         }
         // SAFETY: nobody else has taken it, and an allocator may not unwind (GlobalAlloc).
         #[expect(unsafe_code, reason = "as above")]
         let done = work(unsafe { &mut *self.heap.get() });
-        self.taken.store(false, Ordering::Release);
+        taken.store(false, Ordering::Release);
         done
     }
 }
