@@ -1,6 +1,6 @@
 //! How many files podnet may have open, and where their table stands.
 
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::rlim_t;
@@ -11,8 +11,14 @@ static STARTED_WITH: OnceLock<rlim_t> = OnceLock::new();
 
 /// A node with a thousand namespaces has a thousand of them open at once here. The table of descriptors is made large
 /// while podnet is one thread: in a process of several the kernel waits for every core each time that the table doubles
-/// (`synchronize_rcu` in `expand_fdtable`, fs/file.c), some ten milliseconds.
+/// (`synchronize_rcu` in `expand_fdtable`, fs/file.c), some ten milliseconds. To be called before the first thread; again
+/// it does nothing.
 pub fn make_room() {
+    static MADE: Once = Once::new();
+    MADE.call_once(enlarge);
+}
+
+fn enlarge() {
     const ROOM: rlim_t = 4096;
     let Ok((usual, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     remember_limit(usual);

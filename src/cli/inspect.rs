@@ -13,7 +13,7 @@ use super::node::{add_address_stores, add_attachments};
 use super::{Common, Error, block_on};
 use crate::check::choice::Choice;
 use crate::check::{self, Facts, Severity};
-use crate::collect::ahead::Ahead;
+use crate::collect::ahead::{Ahead, Begun};
 use crate::collect::options::{Depth, Options};
 use crate::collect::survey::{Survey, survey, survey_closely};
 use crate::collect::{dns, runtime};
@@ -49,20 +49,33 @@ impl Inspect {
         let every_socket = !matches!(common.output, Format::Table | Format::Name);
         let document = match self.from.read()? {
             Some(snapshot) => of_snapshot(snapshot, &target, every_socket)?,
-            None => block_on(of_node(&target, &Options { agent: true, ..common.options_with_kube()? }, every_socket))??,
+            None => {
+                let options = Options { agent: true, ..common.options_with_kube()? };
+                // On its way before the async runtime is there.
+                let begun = read_ahead(&target, &options, every_socket);
+                block_on(of_node(&target, &options, begun, every_socket))??
+            }
         };
         common.print(&document)?;
         Ok(0)
     }
 }
 
-async fn of_node(target: &Target, options: &Options, every_socket: bool) -> Result<Inspection, Error> {
-    let survey = match target.depth() {
-        depth @ (Depth::Holders | Depth::HostLinks) => {
-            let ahead = Ahead { likely: target.likely(), wide: every_socket };
-            survey_closely(options, depth, ahead).await
-        }
-        deeper => survey(options, deeper).await,
+/// Of a target that is not found by what is read deeper.
+fn read_ahead(target: &Target, options: &Options, every_socket: bool) -> Option<Begun> {
+    let is_near = matches!(target.depth(), Depth::Holders | Depth::HostLinks);
+    is_near.then(|| Ahead { likely: target.likely(), wide: every_socket }.begin(&options.proc_root))
+}
+
+async fn of_node(
+    target: &Target,
+    options: &Options,
+    begun: Option<Begun>,
+    every_socket: bool,
+) -> Result<Inspection, Error> {
+    let survey = match begun {
+        Some(begun) => survey_closely(options, target.depth(), begun).await,
+        None => survey(options, target.depth()).await,
     };
     let pick = match pick(&survey.node, target, |path| survey.inode_at(path), |pid| survey.netns_of(pid)) {
         Err(unresolved) => {

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::kernel::{self, Looked, Programs, Sockets, Visit, Want};
 use super::namespaces;
 use super::proc::Process;
+use crate::descriptors;
 use crate::model::netns::Netns;
 use crate::netns::Handle;
 
@@ -25,22 +26,19 @@ pub enum Likely {
     Container(String),
 }
 
-impl Likely {
-    /// The id, or the beginning of it, of a container.
-    pub fn container(&self) -> Option<&str> {
-        match self {
-            Self::Container(id) => Some(id),
-            _ => None,
-        }
-    }
-}
-
 /// What to read ahead.
 #[derive(Clone, Debug)]
 pub struct Ahead {
     pub likely: Likely,
     /// Of its sockets not only those that listen.
     pub wide: bool,
+}
+
+/// A reading that goes on beside whatever else is done.
+pub struct Begun {
+    pub(super) told: oneshot::Receiver<Read>,
+    /// Where the walk tells of the container that is waited for.
+    pub(super) lookout: Option<Lookout>,
 }
 
 /// What was read ahead, and how long that took.
@@ -54,15 +52,19 @@ pub struct Read {
 
 impl Ahead {
     /// Begins to read, on a thread that hops between the namespaces and then ends. There is no answer without one, and all
-    /// is read when it is known what is meant. The target's is the one that the walk has `found` where it is a container's.
-    pub fn begin(self, root: PathBuf, found: Option<oneshot::Receiver<Handle>>) -> oneshot::Receiver<Read> {
+    /// is read when it is known what is meant.
+    pub fn begin(self, root: &Path) -> Begun {
+        descriptors::make_room();
         let (tell, told) = oneshot::channel();
+        let (lookout, found) = Lookout::of(root, &self.likely).unzip();
+        let root = root.to_owned();
         let _ = Builder::new().spawn(move || tell.send(self.read(&root, found)));
-        told
+        Begun { told, lookout }
     }
 
-    /// All of the host's namespace that concerns a pod, but for programs, then the target's, then the programs at its other
-    /// ends in the host's. One after the other: the walk beside it takes as long, and there may be but two cores.
+    /// All of the host's namespace that concerns a pod, but for programs, then the target's, which the walk has `found` where
+    /// it is a container's, then the programs at its other ends in the host's. One after the other: the walk beside it takes
+    /// as long, and there may be but two cores.
     fn read(&self, root: &Path, found: Option<oneshot::Receiver<Handle>>) -> Read {
         let Ok(host) = namespaces::host(root) else { return Read::default() };
         let want = Want { programs: Programs::OfNone, sockets: Sockets::None, ..Want::judgeable() };
@@ -92,16 +94,17 @@ impl Ahead {
 /// Where the walk over the processes tells of a container that is waited for.
 pub struct Lookout {
     root: PathBuf,
-    id: String,
+    /// Or the beginning of it.
+    pub id: String,
     tell: Mutex<Option<oneshot::Sender<Handle>>>,
 }
 
 impl Lookout {
     /// Who waits hears of the first process of the container, or that there is none once this is dropped.
-    pub fn of(root: &Path, likely: &Likely) -> Option<(Self, oneshot::Receiver<Handle>)> {
-        let id = likely.container()?.to_owned();
+    fn of(root: &Path, likely: &Likely) -> Option<(Self, oneshot::Receiver<Handle>)> {
+        let Likely::Container(id) = likely else { return None };
         let (tell, found) = oneshot::channel();
-        Some((Self { root: root.to_owned(), id, tell: Mutex::new(Some(tell)) }, found))
+        Some((Self { root: root.to_owned(), id: id.clone(), tell: Mutex::new(Some(tell)) }, found))
     }
 
     pub fn met(&self, process: &Process) {

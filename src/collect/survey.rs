@@ -13,7 +13,7 @@ use futures_util::future::OptionFuture;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::ahead::{Ahead, Lookout};
+use super::ahead::Begun;
 use super::kernel::{self, Visit, Want};
 use super::options::{Depth, Options};
 use super::proc::{self, Process, Walk};
@@ -49,29 +49,28 @@ pub async fn survey(options: &Options, depth: Depth) -> Survey {
     survey_beside(options, depth, None).boxed_local().await
 }
 
-/// As [`survey`]; meanwhile reads what [`Survey::read_closely`] will need, as far as the target says where it is.
-pub async fn survey_closely(options: &Options, depth: Depth, ahead: Ahead) -> Survey {
-    survey_beside(options, depth, Some(ahead)).boxed_local().await
+/// As [`survey`], with what [`Survey::read_closely`] will need, which is being read.
+pub async fn survey_closely(options: &Options, depth: Depth, begun: Begun) -> Survey {
+    survey_beside(options, depth, Some(begun)).boxed_local().await
 }
 
 /// On the heap, as is what it seldom asks: the stack is touched as deep as all that might be polled below, and a page of
 /// it costs more than a system call.
-async fn survey_beside(options: &Options, depth: Depth, ahead: Option<Ahead>) -> Survey {
+async fn survey_beside(options: &Options, depth: Depth, begun: Option<Begun>) -> Survey {
     let (root, start) = (options.proc_root.clone(), Instant::now());
     let (tell, kubelet) = oneshot::channel();
-    let (lookout, found) = ahead.as_ref().and_then(|ahead| Lookout::of(&root, &ahead.likely)).unzip();
-    let sought = ahead.as_ref().and_then(|ahead| ahead.likely.container().map(str::to_owned));
-    let proc_root = root.clone();
+    let (reading, lookout) = begun.map(|Begun { told, lookout }| (told, lookout)).unzip();
+    let lookout = lookout.flatten();
+    let sought = lookout.as_ref().map(|lookout| lookout.id.clone());
     let walking = tokio::task::spawn_blocking(move || {
-        let walk = proc::walk_telling(&proc_root, |process| lookout.iter().for_each(|lookout| lookout.met(process)))?;
+        let walk = proc::walk_telling(&root, |process| lookout.iter().for_each(|lookout| lookout.met(process)))?;
         drop(lookout);
-        if let Some(kubelet) = kube::find_kubelet(&proc_root, &walk) {
+        if let Some(kubelet) = kube::find_kubelet(&root, &walk) {
             let _ = tell.send(kubelet); // nobody waits for it where nobody asks Kubernetes
         }
-        let found = namespaces::find(&proc_root, &walk);
+        let found = namespaces::find(&root, &walk);
         Ok((walk, found, start.elapsed()))
     });
-    let reading = ahead.map(|ahead| ahead.begin(root, found));
     let agent = async { if options.agent { Some(cilium::ask(options).boxed_local().await) } else { None } };
     let runtimes = runtime::ask_all(options, depth >= Depth::Judgeable, sought.as_deref());
     let in_kube = kube::ask(options, async { kubelet.await.ok() });
