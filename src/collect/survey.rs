@@ -74,8 +74,7 @@ async fn survey_beside(options: &Options, depth: Depth, begun: Option<Begun>) ->
     let agent = async { if options.agent { Some(cilium::ask(options).boxed_local().await) } else { None } };
     let runtimes = runtime::ask_all(options, depth >= Depth::Judgeable, sought.as_deref());
     let in_kube = kube::ask(options, async { kubelet.await.ok() });
-    let reading = async { OptionFuture::from(reading).await.and_then(Result::ok) };
-    let (walked, told, agent, in_kube, read) = tokio::join!(walking, runtimes, agent, in_kube, reading);
+    let (walked, told, agent, in_kube) = tokio::join!(walking, runtimes, agent, in_kube);
     let (mut sources, mut answers): (Vec<Asked>, Vec<runtime::Told>) = told.into_iter().unzip();
     let clients = runtime::Clients::of(&mut answers);
     let network_status = answers.iter_mut().filter_map(|told| told.network.take()).collect();
@@ -115,7 +114,7 @@ async fn survey_beside(options: &Options, depth: Depth, begun: Option<Begun>) ->
     }
     let handles = found.into_iter().map(|each| (each.netns.inode, each.handle)).collect();
     let mut survey = Survey { node, handles, walk, kube, clients, read_ahead: BTreeSet::new(), host_ends: Vec::new() };
-    if let Some(read) = read {
+    if let Some(Ok(read)) = OptionFuture::from(reading).await {
         survey.keep_ahead(read, depth);
     }
     survey.read_links(depth);
