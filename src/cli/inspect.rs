@@ -57,6 +57,7 @@ impl Inspect {
             }
         };
         common.print(&document)?;
+        std::mem::forget(document); // as the survey that it was made of
         Ok(0)
     }
 }

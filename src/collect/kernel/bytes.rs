@@ -1,5 +1,8 @@
 //! Reading the kernel's own byte order and its attributes (`struct nlattr`) out of a buffer.
 
+use std::borrow::Cow;
+use std::ffi::CStr;
+
 use crate::collect::contents::lossy;
 
 /// Size of `struct nlattr`.
@@ -30,7 +33,12 @@ pub fn be64(value: &[u8]) -> Option<u64> {
 
 /// Text up to its NUL. The kernel promises no encoding: what is no UTF-8 shows as U+FFFD.
 pub fn text(bytes: &[u8]) -> String {
-    lossy(bytes.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
+    words(bytes).into_owned()
+}
+
+/// As [`text`], for what is only looked at.
+pub fn words(bytes: &[u8]) -> Cow<'_, str> {
+    lossy(CStr::from_bytes_until_nul(bytes).map_or(bytes, CStr::to_bytes))
 }
 
 /// Types and values of a row of attributes, up to the first that is cut short.

@@ -3,7 +3,7 @@
 
 use nix::libc;
 
-use super::bytes::{attributes, u32_at};
+use super::bytes::attributes;
 
 /// `IFLA_INET_CONF`, `IFLA_INET6_CONF` (linux/if_link.h).
 const INET_CONF: u16 = 1;
@@ -37,13 +37,13 @@ pub struct Devconf {
 impl Devconf {
     /// `value` is the row of attributes under `IFLA_AF_SPEC`, one for each address family.
     pub fn decode(value: &[u8]) -> Self {
-        let find = |row: &[u8], wanted: u16| {
-            attributes(row).find(|(kind, _)| *kind == wanted).map(|(_, numbers)| numbers.to_vec()).unwrap_or_default()
-        };
+        fn find(row: &[u8], wanted: u16) -> &[u8] {
+            attributes(row).find(|(kind, _)| *kind == wanted).map(|(_, value)| value).unwrap_or_default()
+        }
         let numbers = |family: libc::c_int, conf: u16| {
             let row = u16::try_from(family).map(|family| find(value, family)).unwrap_or_default();
-            let conf = find(&row, conf);
-            (0..conf.len() / 4).filter_map(|at| u32_at(&conf, at * 4)).collect()
+            let (numbers, _) = find(row, conf).as_chunks();
+            numbers.iter().copied().map(u32::from_ne_bytes).collect()
         };
         Self { ipv4: numbers(libc::AF_INET, INET_CONF), ipv6: numbers(libc::AF_INET6, INET6_CONF) }
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::bytes::{attributes, be32, be64, text};
+use super::bytes::{attributes, be32, be64, text, words};
 use crate::model::firewall::{FilterRule, Match};
 
 /// `NFTA_*`, by the thing that they describe.
@@ -44,10 +44,10 @@ pub(super) fn expressions(list: &[u8]) -> FilterRule {
     let mut loaded: Option<Loaded> = None;
     for (_, element) in attributes(list) {
         let part = |wanted| attributes(element).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
-        let name = part(a::EXPRESSION_NAME).map(text).unwrap_or_default();
+        let name = part(a::EXPRESSION_NAME).map(words).unwrap_or_default();
         let data = part(a::EXPRESSION_DATA).unwrap_or_default();
         let field = |wanted| attributes(data).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
-        match name.as_str() {
+        match &*name {
             "meta" => loaded = Some(meta(field(a::META_KEY).and_then(be32))),
             "payload" => {
                 let number = |wanted| field(wanted).and_then(be32).unwrap_or_default();
@@ -75,11 +75,11 @@ pub(super) fn expressions(list: &[u8]) -> FilterRule {
                 loaded = Some(Loaded { what: "ctstate".to_owned(), mask: None });
             }
             "match" => {
-                let name = field(a::EXTENSION_NAME).map(text).unwrap_or_default();
+                let name = field(a::EXTENSION_NAME).map(words).unwrap_or_default();
                 rule.matches.extend(extension(&name, field(a::EXTENSION_INFO).unwrap_or_default()));
             }
             "target" => rule.verdict = field(a::EXTENSION_NAME).map(text),
-            "reject" | "masq" | "nat" | "redir" | "queue" | "tproxy" | "fwd" => rule.verdict = Some(name),
+            "reject" | "masq" | "nat" | "redir" | "queue" | "tproxy" | "fwd" => rule.verdict = Some(name.into_owned()),
             // They mark, write or count, and decide nothing.
             "log" | "notrack" | "objref" | "dup" | "last" => {}
             // `ct`, `fib`, `lookup`, `limit`, `range` and whatever comes: a condition of which no more is known.

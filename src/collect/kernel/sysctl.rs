@@ -39,27 +39,32 @@ const IPV6_OF_INTERFACE: [&str; 5] = ["forwarding", "disable_ipv6", "accept_ra",
 /// Reads those of the calling thread's netns, and takes those of its interfaces, which came with the links. `default` is only for
 /// interfaces to come; `bridges` says whether there are any.
 pub fn read<'a>(interfaces: impl Iterator<Item = (&'a str, &'a Devconf)>, bridges: bool) -> Sysctls {
-    let mut sysctls = Sysctls::default();
+    let mut found = Vec::with_capacity(128);
+    let mut keep = |folder: &Folder, file: &str, name: String| {
+        found.extend(folder.value(file).map(|value| (name, value)));
+    };
     let root = Folder::open(CWD, ROOT);
     let (ipv4, ipv6) = (root.below("ipv4"), root.below("ipv6"));
     for name in OF_IPV4 {
-        keep(&mut sysctls, &ipv4, name, format!("net.ipv4.{name}"));
+        keep(&ipv4, name, format!("net.ipv4.{name}"));
     }
     if bridges {
-        keep(&mut sysctls, &root.below("bridge"), CALL_IPTABLES, format!("net.bridge.{CALL_IPTABLES}"));
+        keep(&root.below("bridge"), CALL_IPTABLES, format!("net.bridge.{CALL_IPTABLES}"));
     }
     let groups = [("ipv4", ipv4, IPV4_OF_INTERFACE.as_slice()), ("ipv6", ipv6, IPV6_OF_INTERFACE.as_slice())];
     for (family, folder, names) in groups {
         let all = folder.below("conf/all");
         for name in names {
-            keep(&mut sysctls, &all, name, dotted(family, "all", name));
+            keep(&all, name, dotted(family, "all", name));
         }
     }
     for (interface, conf) in interfaces.filter(|(name, _)| *name != "lo") {
         let settings =
             conf.settings().map(|(family, name, value)| (dotted(family, interface, name), value.to_string()));
-        sysctls.values.extend(settings);
+        found.extend(settings);
     }
+    // Sorted once: they begin alike, and are long to compare.
+    let mut sysctls = Sysctls { values: found.into_iter().collect(), ..Sysctls::default() };
     effective_rp_filter(&mut sysctls);
     let netfilter = root.below("netfilter");
     let number = |name: &str| netfilter.value(name)?.parse().ok();
@@ -92,12 +97,6 @@ impl Folder {
 fn dotted(family: &str, interface: &str, name: &str) -> String {
     let separator = if interface.contains('.') { "/" } else { "." };
     ["net", family, "conf", interface, name].join(separator)
-}
-
-fn keep(sysctls: &mut Sysctls, folder: &Folder, file: &str, name: String) {
-    if let Some(value) = folder.value(file) {
-        sysctls.values.insert(name, value);
-    }
 }
 
 /// The larger of `all` and the interface's own (ip-sysctl.rst).
