@@ -13,7 +13,7 @@ pub(super) fn tell_unheard(node: &Node, target: &Target) {
     }
     for asked in node.sources.iter().filter(|asked| asked.status == Status::Failed && asked.is_runtime()) {
         let why = asked.detail.as_deref().unwrap_or("no answer");
-        let line = format!("podnet: {} may have another «{}»: {why}", asked.name, target.text);
+        let line = format!("podnet: {} may have a «{}»: {why}", asked.name, target.text);
         say(harmless(&line));
     }
 }

@@ -57,7 +57,7 @@ fn a_name_that_a_silent_runtime_may_have_too_is_told() {
     };
     let hung = [("DOCKER_HOST", docker.host())];
     let told = run(&netns.name, &hung);
-    assert!(told.starts_with("podnet: docker may have another") && told.contains(&netns.name), "{told}");
+    assert!(told.starts_with("podnet: docker may have a") && told.contains(&netns.name), "{told}");
     assert_eq!(run(&format!("netns:{}", netns.name), &hung), "", "no container is called so");
     assert_eq!(run(&netns.name, &[]), "");
 }

@@ -226,7 +226,7 @@ fn a_new_name_that_a_silent_runtime_may_have_is_told() {
     let mut command = host.command(env!("CARGO_BIN_EXE_podnet"), &args);
     command.env("DOCKER_HOST", docker.host());
     let told = text(&host.run(command).stderr);
-    assert!(told.starts_with("podnet: docker may have another") && told.contains(&name), "{told}");
+    assert!(told.starts_with("podnet: docker may have a") && told.contains(&name), "{told}");
 }
 
 #[test]
