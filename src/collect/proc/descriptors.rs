@@ -160,15 +160,58 @@ impl Descriptor<'_> {
 
 /// `process` is its folder in `/proc`.
 fn each_descriptor(process: BorrowedFd<'_>, mut take: impl FnMut(&Descriptor<'_>)) {
+    const ROOM: usize = 4096;
     let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(folder) = openat(process, "fd", directory, Mode::empty()) else { return };
     let folder = folder.as_fd();
-    let mut names = [MaybeUninit::uninit(); 4096];
+    let mut names = [MaybeUninit::uninit(); ROOM];
     let mut entries = RawDir::new(folder, &mut names);
+    let mut filled = 0;
     while let Some(Ok(entry)) = entries.next() {
+        let name = entry.file_name();
+        filled += entry_size(name.count_bytes());
         // The folder itself and the one above are no descriptors.
-        if !entry.file_name().to_bytes().starts_with(b".") {
-            take(&Descriptor { folder, name: entry.file_name() });
+        if !name.to_bytes().starts_with(b".") {
+            take(&Descriptor { folder, name });
+        }
+        if entries.is_buffer_empty() {
+            // Where there was room for more there is no more (`proc_readfd_common`, fs/proc/fd.c), and need not be asked for.
+            if filled + entry_size(DESCRIPTOR_DIGITS) <= ROOM {
+                return;
+            }
+            filled = 0;
+        }
+    }
+}
+
+/// Of the largest descriptor; `.` and `..` are shorter.
+const DESCRIPTOR_DIGITS: usize = 10;
+
+/// What a name of that many bytes takes of a buffer of getdents64(2): `struct linux_dirent64`, with the NUL, aligned.
+fn entry_size(name: usize) -> usize {
+    const HEADER: usize = 19;
+    (HEADER + name + 1).next_multiple_of(8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_descriptor_is_seen_once_however_many_there_are() {
+        let process = File::open("/proc/self").unwrap();
+        let mut open = Vec::new();
+        for more in [0, 50, 60, 70, 80, 400] {
+            open.extend((0..more).map(|_| File::open("/dev/null").unwrap()));
+            let own = |each: &File| std::os::fd::AsRawFd::as_raw_fd(each).to_string();
+            let mut seen: Vec<String> = Vec::new();
+            each_descriptor(process.as_fd(), |descriptor| seen.push(descriptor.name.to_str().unwrap().to_owned()));
+            let missing: Vec<String> = open.iter().map(own).filter(|each| !seen.contains(each)).collect();
+            assert_eq!(missing, Vec::<String>::new(), "of {}", open.len());
+            let count = seen.len();
+            seen.sort();
+            seen.dedup();
+            assert_eq!(seen.len(), count);
         }
     }
 }
