@@ -16,7 +16,7 @@ use crate::check::{self, Facts, Severity};
 use crate::collect::ahead::{Ahead, Begun};
 use crate::collect::options::{Depth, Options};
 use crate::collect::survey::{Survey, survey, survey_closely};
-use crate::collect::{dns, runtime};
+use crate::collect::{background, dns, runtime};
 use crate::model::dns::Dns;
 use crate::model::netns::Inode;
 use crate::model::node::Node;
@@ -124,7 +124,7 @@ async fn read_closely(mut survey: Survey, inode: Option<Inode>, every_socket: bo
     if was_read {
         return Ok(read()); // sooner than another thread begins
     }
-    tokio::task::spawn_blocking(read).await.map_err(|died| Error::Start { source: io::Error::other(died) })
+    background::begin(read).await.map_err(|died| Error::Start { source: io::Error::other(died) })
 }
 
 fn of_snapshot(snapshot: Snapshot, target: &Target, every_socket: bool) -> Result<Inspection, Error> {

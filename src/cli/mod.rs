@@ -207,9 +207,10 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Error> {
     Ok(result)
 }
 
-/// Whether as many descriptors can be opened as the async runtime needs to start: it panics when it has not got them.
+/// Whether as many descriptors can be opened as the async runtime needs to start: it panics when it has not got them. What
+/// is read ahead may take as many meanwhile.
 fn room_for_runtime() -> std::io::Result<()> {
-    const NEEDED: usize = 16;
+    const NEEDED: usize = 32;
     let first = std::fs::File::open("/dev/null")?;
     let opened: rustix::io::Result<Vec<_>> = (1..NEEDED).map(|_| rustix::io::fcntl_dupfd_cloexec(&first, 0)).collect();
     Ok(opened.map(drop)?)

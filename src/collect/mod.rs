@@ -2,6 +2,7 @@
 
 pub mod ahead;
 mod ask_each;
+pub mod background;
 pub mod cilium;
 mod contents;
 pub mod dns;

@@ -17,7 +17,7 @@ use super::ahead::Begun;
 use super::kernel::{self, Visit, Want};
 use super::options::{Depth, Options};
 use super::proc::{self, Process, Walk};
-use super::{cilium, dns, dockerd, host, join, kube, log, namespaces, runtime};
+use super::{background, cilium, dns, dockerd, host, join, kube, log, namespaces, runtime};
 use crate::model::address::Address;
 use crate::model::count::counted;
 use crate::model::kube::pod::KubePod;
@@ -62,7 +62,7 @@ async fn survey_beside(options: &Options, depth: Depth, begun: Option<Begun>) ->
     let (reading, lookout) = begun.map(|Begun { told, lookout }| (told, lookout)).unzip();
     let lookout = lookout.flatten();
     let sought = lookout.as_ref().map(|lookout| lookout.id.clone());
-    let walking = tokio::task::spawn_blocking(move || {
+    let walking = background::begin(move || {
         let walk = proc::walk_telling(&root, |process| lookout.iter().for_each(|lookout| lookout.met(process)))?;
         drop(lookout);
         if let Some(kubelet) = kube::find_kubelet(&root, &walk) {

@@ -31,6 +31,23 @@ fn a_container_that_runs_is_not_said_to_be_gone() {
     assert!(ran.stderr.contains("hidden") && ran.stderr.contains("CAP_SYS_PTRACE"), "{}", ran.stderr);
 }
 
+/// A node that has run out of PIDs is one that somebody looks at.
+#[test]
+fn without_a_thread_more_it_takes_longer_and_no_more() {
+    if !prerequisite::root_and(&["setpriv", "prlimit"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    set_permissions(scratch.path(), Permissions::from_mode(0o755)).unwrap();
+    let podnet = Podnet::default().copied_to(scratch.join("podnet"));
+    let podnet = podnet.through(&[&AS_NOBODY[..], &["prlimit", "--nproc=1"]].concat());
+    for command in [&["list"][..], &["inspect", "netns:/proc/self/ns/net"], &["status"]] {
+        let ran = podnet.run(command);
+        assert_eq!(ran.status, 0, "{ran:?}");
+        assert!(!ran.stderr.contains("thread"), "{ran:?}");
+    }
+}
+
 #[test]
 fn the_capability_that_is_missing_is_named_for_what() {
     if !prerequisite::root_and(&["ip", "setpriv"]) {

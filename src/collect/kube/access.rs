@@ -4,6 +4,7 @@ use std::env;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use futures_util::FutureExt;
 use kube::client::AuthError;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
@@ -42,6 +43,8 @@ pub enum Error {
     // kube's own errors repeat their causes in their text.
     #[error("{}: {}", .path.display(), chain(.source))]
     Kubeconfig { path: PathBuf, source: KubeconfigError },
+    #[error("{}: kube waits for something to understand it", .0.display())]
+    Waits(PathBuf),
     #[error("the service account in {SERVICE_ACCOUNT}: {0}")]
     ServiceAccount(String),
     #[error("{}: the API server is behind the proxy {proxy}, and podnet goes through none", .path.display())]
@@ -136,8 +139,8 @@ fn from_kubeconfig(paths: &[PathBuf], context: Option<&str>) -> Result<Access, E
     let proxy = proxy_of(&merged, context.as_deref());
     let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
     // It is async in name only: it awaits nothing.
-    let mut config =
-        tokio::runtime::Handle::current().block_on(Config::from_custom_kubeconfig(merged, &options)).map_err(wrong)?;
+    let config = Config::from_custom_kubeconfig(merged, &options).now_or_never();
+    let mut config = config.ok_or_else(|| Error::Waits(path()))?.map_err(wrong)?;
     if let Some(proxy) = proxy {
         return Err(Error::Proxied { path: path(), proxy });
     }

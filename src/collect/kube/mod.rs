@@ -29,7 +29,7 @@ pub use session::Session;
 use session::note;
 
 use super::options::{Kube, Options};
-use super::{log, proc};
+use super::{background, log, proc};
 use crate::model::count::counted;
 use crate::model::kube::Kubernetes;
 use crate::model::source::{Answer, Asked, Status};
@@ -87,7 +87,7 @@ pub async fn ask(
 /// The kubelet that runs here, where the processes are not looked at for anything else.
 pub async fn kubelet(options: &Options) -> Option<Kubelet> {
     let root = options.proc_root.clone();
-    let looking = tokio::task::spawn_blocking(move || find_kubelet(&root, &proc::walk(&root).ok()?));
+    let looking = background::begin(move || find_kubelet(&root, &proc::walk(&root).ok()?));
     looking.await.ok().flatten()
 }
 
@@ -168,7 +168,7 @@ async fn blocking<T: Send + 'static>(
     deadline: Instant,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Error> {
-    match timeout_at(deadline, tokio::task::spawn_blocking(work)).await {
+    match timeout_at(deadline, background::begin(work)).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(_)) | Err(_) => Err(Error::NotReady(options.timeout)),
     }
