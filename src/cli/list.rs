@@ -41,7 +41,7 @@ impl List {
         let options = common.options()?;
         let node = match self.from.read()? {
             Some(snapshot) => snapshot::listed(snapshot.node, options.kube.is_asked()),
-            None => block_on(survey(&options, Depth::Addresses))?.node,
+            None => block_on(survey(&options, Depth::Addresses))?.into_node(),
         };
         let runtimes = match options.runtimes {
             Runtimes::Only(named) => named,

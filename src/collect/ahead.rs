@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::doors;
 use super::kernel::{self, Looked, Programs, Sockets, Visit, Want};
-use super::namespaces;
 use super::proc::Process;
 use crate::descriptors;
 use crate::model::netns::Netns;
@@ -66,7 +66,7 @@ impl Ahead {
     /// it is a container's, then the programs at its other ends in the host's. One after the other: the walk beside it takes
     /// as long, and there may be but two cores.
     fn read(&self, root: &Path, found: Option<oneshot::Receiver<Handle>>) -> Read {
-        let Ok(host) = namespaces::host(root) else { return Read::default() };
+        let Ok(host) = doors::host(root) else { return Read::default() };
         let want = Want { programs: Programs::OfNone, sockets: Sockets::None, ..Want::judgeable() };
         let start = Instant::now();
         let mut here = kernel::enter_and_look(&visit(&host, true, want), None);

@@ -10,11 +10,25 @@ const A_SHARE: usize = 8;
 
 const MOST_THREADS: usize = 8;
 
+/// How many may be asked at once.
+pub fn most_at_once() -> usize {
+    netns::cores().min(MOST_THREADS)
+}
+
 /// What `question` finds of each of `things`, in no order.
 pub fn ask_each<Thing: Sync, T: Send>(things: &[Thing], question: impl Fn(&Thing) -> T + Sync) -> Vec<T> {
+    ask_each_beside(things, question, || ()).0
+}
+
+/// As [`ask_each`]; the calling thread does something else `first`, while others begin to ask.
+pub fn ask_each_beside<Thing: Sync, T: Send, R>(
+    things: &[Thing],
+    question: impl Fn(&Thing) -> T + Sync,
+    first: impl FnOnce() -> R,
+) -> (Vec<T>, R) {
     let threads = match things.len() / A_SHARE {
         0 | 1 => 1, // and the cores need not be counted, which takes the kernel longer
-        shares => netns::cores().min(MOST_THREADS).min(shares),
+        shares => most_at_once().min(shares),
     };
     let next = AtomicUsize::new(0);
     let answers = Mutex::new(Vec::with_capacity(things.len()));
@@ -25,14 +39,16 @@ pub fn ask_each<Thing: Sync, T: Send>(things: &[Thing], question: impl Fn(&Thing
             answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(found);
         }
     };
-    std::thread::scope(|scope| {
+    let first = std::thread::scope(|scope| {
         for _ in 1..threads {
             // Fewer threads than asked for only make it slower.
             let _ = std::thread::Builder::new().spawn_scoped(scope, ask);
         }
+        let first = first();
         ask();
+        first
     });
-    answers.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    (answers.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), first)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod cilium;
 mod contents;
 pub mod dns;
 mod dockerd;
+mod doors;
 mod host;
 mod join;
 pub mod kernel;

@@ -1,23 +1,25 @@
 //! Finding every netns: by the processes in it, by mounts here and in other mount namespaces, and by open
-//! descriptors; and opening it such that it is surely the one that was found.
+//! descriptors.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 
 use super::ask_each::ask_each;
-use super::kernel::problem::chain;
+use super::doors::{Doors, Opened, Way};
+use super::kernel::Told;
 use super::proc::{self, Process, Walk};
 use crate::model::netns::{Holder, HolderKind, Inode, Netns};
-use crate::netns::{self, Handle};
+use crate::netns::Handle;
 
 /// A namespace, open, or why it isn't.
 #[derive(Debug)]
 pub struct Found {
     pub netns: Netns,
     pub handle: Result<Handle, String>,
+    /// What the host's namespace tells of it, where that was asked.
+    pub told: Option<Told>,
 }
 
 /// What leads to a namespace.
@@ -37,51 +39,23 @@ impl Trace {
     }
 }
 
-enum Way {
-    /// `ns/net` of a process.
-    Process(PathBuf),
-    Path(PathBuf),
-    /// A mount point in the mount namespace whose root that is.
-    Below {
-        root: PathBuf,
-        path: PathBuf,
-    },
-}
-
-impl Way {
-    fn open(&self) -> Result<Handle, netns::Error> {
-        match self {
-            Way::Process(path) => Handle::open_link(path),
-            Way::Path(path) => Handle::open(path),
-            Way::Below { root, path } => Handle::open_below(root, path),
-        }
-    }
-}
-
-/// The node's own. `root` is `/proc`.
-pub fn host(root: &Path) -> Result<Handle, netns::Error> {
-    Handle::open(&root.join("1/ns/net")).or_else(|_| Handle::own())
-}
-
-/// Every netns of the node, the host's own first. `root` is `/proc`.
-pub fn find(root: &Path, walk: &Walk) -> Vec<Found> {
-    let host = host(root);
-    let host_inode = host.as_ref().map_or(0, Handle::inode);
+/// Every netns of the node, the host's own first; `doors` leads to those that the walk met, and opens the others.
+pub fn find(walk: &Walk, doors: Doors) -> Vec<Found> {
+    let host_inode = doors.host_inode();
     let mut traces: BTreeMap<Inode, Trace> = BTreeMap::new();
     trace_mounts(walk, &mut traces);
-    trace_processes(root, walk, host_inode, &mut traces);
+    trace_processes(&doors, walk, &mut traces);
     trace_descriptors(walk, host_inode, &mut traces);
-    trace_foreign_mounts(root, walk, &mut traces);
-    let own_user_ns = std::fs::metadata(root.join("self/ns/user")).map(|metadata| metadata.ino()).ok();
+    trace_foreign_mounts(&doors.root, walk, &mut traces);
     let host_paths = traces.remove(&host_inode).map(|trace| trace.paths).unwrap_or_default();
-    let host = host.map(|handle| {
+    let mut open = doors.met();
+    let closed: Vec<(&Inode, &Trace)> = traces.iter().filter(|(inode, _)| !open.contains_key(inode)).collect();
+    open.extend(ask_each(&closed, |(inode, trace)| (**inode, doors.open(**inode, &trace.ways))));
+    let others = traces.into_iter().filter_map(|(inode, trace)| Some(found(inode, trace, open.remove(&inode)?)));
+    let host = doors.host.map(|handle| {
         let netns = Netns { inode: host_inode, paths: host_paths, is_host: true, ..Netns::default() };
-        Found { netns, handle: Ok(handle) }
+        Found { netns, handle: Ok(handle), told: None }
     });
-    let traces: Vec<(Inode, Trace)> = traces.into_iter().collect();
-    let handles = ask_each(&traces, |(inode, trace)| (*inode, opened(*inode, &trace.ways, own_user_ns)));
-    let mut handles: BTreeMap<Inode, Opened> = handles.into_iter().collect();
-    let others = traces.into_iter().filter_map(|(inode, trace)| Some(found(inode, trace, handles.remove(&inode)?)));
     host.into_iter().chain(others).collect()
 }
 
@@ -104,13 +78,13 @@ fn mounted_at(path: &Path) -> Option<Timestamp> {
     std::fs::metadata(path).and_then(|inode| inode.modified()).ok().and_then(|time| Timestamp::try_from(time).ok())
 }
 
-fn trace_processes(root: &Path, walk: &Walk, host: Inode, traces: &mut BTreeMap<Inode, Trace>) {
+fn trace_processes(doors: &Doors, walk: &Walk, traces: &mut BTreeMap<Inode, Trace>) {
     for process in walk.processes.values() {
-        let Some(inode) = process.netns.filter(|inode| *inode != host) else { continue };
+        let Some(inode) = process.netns.filter(|inode| *inode != doors.host_inode()) else { continue };
         let trace = traces.entry(inode).or_default();
         trace.seen_at(walk.started_at(process));
         trace.holders.push(holder(HolderKind::Process, Some(process), None));
-        trace.ways.push(Way::Process(root.join(process.pid.to_string()).join("ns/net")));
+        trace.ways.push(Way::Process(process.pid));
     }
 }
 
@@ -154,20 +128,7 @@ fn holder(kind: HolderKind, process: Option<&Process>, path: Option<&Path>) -> H
     }
 }
 
-/// A namespace, open, and the user namespace that owns it where that is not podnet's own.
-struct Opened {
-    handle: Result<Handle, String>,
-    owner_user_ns: Option<u64>,
-}
-
-fn opened(inode: Inode, ways: &[Way], own_user_ns: Option<u64>) -> Opened {
-    let handle = open(inode, ways);
-    let owner = handle.as_ref().ok().and_then(|handle| handle.owner_user_ns().ok());
-    let owner = owner.and_then(|fd| std::fs::File::from(fd).metadata().ok()).map(|metadata| metadata.ino());
-    Opened { handle, owner_user_ns: owner.filter(|owner| Some(*owner) != own_user_ns) }
-}
-
-fn found(inode: Inode, trace: Trace, Opened { handle, owner_user_ns }: Opened) -> Found {
+fn found(inode: Inode, trace: Trace, Opened { handle, owner_user_ns, told }: Opened) -> Found {
     let netns = Netns {
         inode,
         paths: trace.paths,
@@ -177,19 +138,5 @@ fn found(inode: Inode, trace: Trace, Opened { handle, owner_user_ns }: Opened) -
         since: trace.since,
         owner_user_ns,
     };
-    Found { netns, handle }
-}
-
-/// Between finding and opening a PID or a path may have come to mean another namespace: what was opened
-/// is kept only if it is the one that was found.
-fn open(inode: Inode, ways: &[Way]) -> Result<Handle, String> {
-    let mut why = "it went away while podnet looked".to_owned();
-    for way in ways {
-        match way.open() {
-            Ok(handle) if handle.inode() == inode => return Ok(handle),
-            Ok(_) => {}
-            Err(error) => why = chain(&error),
-        }
-    }
-    Err(why)
+    Found { netns, handle, told }
 }

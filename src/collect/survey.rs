@@ -14,14 +14,16 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::ahead::Begun;
-use super::kernel::{self, Visit, Want};
+use super::doors::Doors;
+use super::kernel::{self, Told, Visit, Want};
+use super::namespaces::Found;
 use super::options::{Depth, Options};
 use super::proc::{self, Process, Walk};
 use super::{background, cilium, dns, dockerd, host, join, kube, log, namespaces, runtime};
 use crate::model::address::Address;
 use crate::model::count::counted;
 use crate::model::kube::pod::KubePod;
-use crate::model::netns::{Inode, NetnsState};
+use crate::model::netns::{Inode, Netns, NetnsState};
 use crate::model::node::{Names, Node};
 use crate::model::snapshot::Inhabitants;
 use crate::model::socket::SocketProcess;
@@ -63,13 +65,19 @@ async fn survey_beside(options: &Options, depth: Depth, begun: Option<Begun>) ->
     let lookout = lookout.flatten();
     let sought = lookout.as_ref().map(|lookout| lookout.id.clone());
     let walking = background::begin(move || {
-        let walk = proc::walk_telling(&root, |process| lookout.iter().for_each(|lookout| lookout.met(process)))?;
+        let outside = depth == Depth::Addresses;
+        let doors = Doors::new(&root, outside);
+        let met = |process: &Process| {
+            lookout.iter().for_each(|lookout| lookout.met(process));
+            doors.meet(process);
+        };
+        let (walk, host) = proc::walk_beside(&root, met, || doors.host.as_ref().filter(|_| outside).map(read_host))?;
         drop(lookout);
         if let Some(kubelet) = kube::find_kubelet(&root, &walk) {
             let _ = tell.send(kubelet); // nobody waits for it where nobody asks Kubernetes
         }
-        let found = namespaces::find(&root, &walk);
-        Ok((walk, found, start.elapsed()))
+        let found = namespaces::find(&walk, doors);
+        Ok((walk, found, host, start.elapsed()))
     });
     let agent = async { if options.agent { Some(cilium::ask(options).boxed_local().await) } else { None } };
     let runtimes = runtime::ask_all(options, depth >= Depth::Judgeable, sought.as_deref());
@@ -78,9 +86,9 @@ async fn survey_beside(options: &Options, depth: Depth, begun: Option<Begun>) ->
     let (mut sources, mut answers): (Vec<Asked>, Vec<runtime::Told>) = told.into_iter().unzip();
     let clients = runtime::Clients::of(&mut answers);
     let network_status = answers.iter_mut().filter_map(|told| told.network.take()).collect();
-    let (walk, found, elapsed) = match walked.map_err(io::Error::other).flatten() {
-        Ok((walk, found, elapsed)) => (Ok(walk), found, elapsed),
-        Err(error) => (Err(error), Vec::new(), start.elapsed()),
+    let (walk, found, host_alone, elapsed) = match walked.map_err(io::Error::other).flatten() {
+        Ok((walk, found, host, elapsed)) => (Ok(walk), found, host, elapsed),
+        Err(error) => (Err(error), Vec::new(), None, start.elapsed()),
     };
     sources.push(walk_source(&walk, found.len(), elapsed.as_secs_f64() * 1000.0));
     let (asked, in_kube) = in_kube.unzip();
@@ -112,12 +120,20 @@ async fn survey_beside(options: &Options, depth: Depth, begun: Option<Begun>) ->
     if let Some(cilium) = agent {
         cilium.add_to(&mut node);
     }
-    let handles = found.into_iter().map(|each| (each.netns.inode, each.handle)).collect();
+    let mut told = Vec::new();
+    let mut open = |each: Found| {
+        told.extend(each.told);
+        (each.netns.inode, each.handle)
+    };
+    let handles = found.into_iter().map(&mut open).collect();
     let mut survey = Survey { node, handles, walk, kube, clients, read_ahead: BTreeSet::new(), host_ends: Vec::new() };
     if let Some(Ok(read)) = OptionFuture::from(reading).await {
         survey.keep_ahead(read, depth);
     }
-    survey.read_links(depth);
+    match depth {
+        Depth::Addresses => survey.keep_addresses(host_alone, told),
+        _ => survey.read_links(depth),
+    }
     if depth >= Depth::Judgeable {
         survey.read_names(options);
         let inodes: Vec<Inode> = survey.node.namespaces.iter().map(|state| state.netns.inode).collect();
@@ -127,6 +143,14 @@ async fn survey_beside(options: &Options, depth: Depth, begun: Option<Begun>) ->
 }
 
 impl Survey {
+    /// Only what was read, for who needs no more and then ends: what is open is left to the end of the process, as one by
+    /// one a large node's namespaces take milliseconds.
+    pub fn into_node(mut self) -> Node {
+        let node = std::mem::take(&mut self.node);
+        std::mem::forget(self);
+        node
+    }
+
     /// The open namespace.
     pub fn handle(&self, inode: Inode) -> Option<&Handle> {
         self.handles.get(&inode)?.as_ref().ok()
@@ -184,10 +208,9 @@ impl Survey {
 
     fn read_links(&mut self, depth: Depth) {
         let wanted: Vec<Inode> = match depth {
-            Depth::Holders => return,
+            Depth::Holders | Depth::Addresses => return,
             Depth::HostLinks if self.read_ahead.contains(&self.node.host_netns) => return,
             Depth::HostLinks => vec![self.node.host_netns],
-            Depth::Addresses => return self.read_addresses(),
             Depth::AllLinks | Depth::Judgeable | Depth::Whole => {
                 self.node.namespaces.iter().map(|state| state.netns.inode).collect()
             }
@@ -202,26 +225,28 @@ impl Survey {
         self.told_by_kernel(start.elapsed());
     }
 
-    /// The host's links, and the addresses of every namespace: as far as the host tells them, without entering it.
-    fn read_addresses(&mut self) {
+    /// What was `told` of namespaces without entering them, and of the host's own one; those are entered of which nothing was.
+    fn keep_addresses(&mut self, host: Option<(NetnsState, Duration)>, told: Vec<Told>) {
         let start = Instant::now();
-        let host = self.node.host_netns;
-        let others: Vec<&Handle> = self.handles.values().flatten().filter(|handle| handle.inode() != host).collect();
-        let mut entered: Vec<Inode> = self.node.namespaces.iter().map(|state| state.netns.inode).collect();
-        if let (Some(handle), Some(state)) = (self.handle(host), self.node.namespace(host)) {
-            let visit = Visit { netns: state.netns.clone(), handle, want: Want::default(), known: Vec::new() };
-            let (state, told) = kernel::read_from_outside(&visit, &others);
-            let mut told: BTreeMap<Inode, Vec<Address>> =
-                told.into_iter().flatten().map(|told| (told.nsid.inode, told.addresses)).collect();
-            entered.retain(|inode| *inode != host && !told.contains_key(inode));
+        let mut elapsed = Duration::ZERO;
+        if let Some((mut state, took)) = host {
+            state.nsids.extend(told.iter().map(|told| told.nsid));
             self.keep(vec![state]);
-            for state in &mut self.node.namespaces {
-                state.addresses = told.remove(&state.netns.inode).unwrap_or_default();
+            elapsed = took;
+        }
+        let mut told: BTreeMap<Inode, Vec<Address>> =
+            told.into_iter().map(|told| (told.nsid.inode, told.addresses)).collect();
+        let host = self.node.host_netns;
+        let mut untold = Vec::new();
+        for state in self.node.namespaces.iter_mut().filter(|state| state.netns.inode != host) {
+            match told.remove(&state.netns.inode) {
+                Some(addresses) => state.addresses = addresses,
+                None => untold.push((state.netns.inode, Want::default())),
             }
         }
         // The host has no link in common with these, and no other one is shown.
-        self.read_with(entered.into_iter().map(|inode| (inode, Want::default())).collect(), false);
-        self.told_by_kernel(start.elapsed());
+        self.read_with(untold, false);
+        self.told_by_kernel(elapsed + start.elapsed());
     }
 
     /// The resolver files of every workload that runs.
@@ -318,6 +343,14 @@ impl Survey {
             None => self.node.sources.push(told),
         }
     }
+}
+
+/// Its links and addresses, and how long that took.
+fn read_host(handle: &Handle) -> (NetnsState, Duration) {
+    let start = Instant::now();
+    let netns = Netns { inode: handle.inode(), is_host: true, ..Netns::default() };
+    let visit = Visit { netns, handle, want: Want::default(), known: Vec::new() };
+    (kernel::read(&[visit], &[]).pop().unwrap_or_default(), start.elapsed())
 }
 
 /// The node's name for itself.

@@ -1,8 +1,7 @@
 //! What the host's namespace tells of others, against what is seen from inside them.
 
-use podnet::collect::kernel::{self, Visit, Want};
+use podnet::collect::kernel::{Outside, Want};
 use podnet::model::address::Address;
-use podnet::model::netns::Netns;
 
 use crate::read;
 use crate::support::netns::TestNetns;
@@ -28,16 +27,13 @@ fn the_host_tells_the_addresses_of_those_that_it_shares_a_link_with() {
     host.ip("addr add 10.9.0.1/24 dev lxc0");
     lone.ip_all(["link set lo up", "addr add 10.9.3.2/32 dev lo"]);
 
-    let netns = Netns { inode: host.inode(), is_host: true, ..Netns::default() };
-    let visit = Visit { netns, handle: host.handle(), want: Want::default(), known: Vec::new() };
-    let (state, told) = kernel::read_from_outside(&visit, &[pod.handle(), lone.handle(), other.handle()]);
-
-    assert_eq!(state.problems, Vec::<String>::new());
-    assert_eq!(state.links, read(&[&host], &[], &Want::default())[0].links);
-    let [Some(of_pod), None, Some(of_other)] = &told[..] else { panic!("{told:?}") };
-    for (told, namespace) in [(of_pod, &pod), (of_other, &other)] {
+    let outside = Outside::of(host.handle());
+    let [of_pod, of_lone, of_other] = [&pod, &lone, &other].map(|namespace| outside.ask(namespace.handle()));
+    assert!(of_lone.is_none(), "{of_lone:?}");
+    let seen = read(&[&host, &pod, &other], &[], &Want::default()).remove(0);
+    for (told, namespace) in [(of_pod.unwrap(), &pod), (of_other.unwrap(), &other)] {
         assert_eq!(told.nsid.inode, namespace.inode());
-        assert_eq!(state.netns_of_id(told.nsid.nsid), Some(namespace.inode()));
+        assert_eq!(seen.netns_of_id(told.nsid.nsid), Some(namespace.inode()));
         let inside = read(&[&host, namespace], &[], &Want::default()).remove(1);
         let inside: Vec<&Address> = inside.links.iter().flat_map(|link| &link.addresses).collect();
         assert!(inside.len() >= 4, "{inside:?}");

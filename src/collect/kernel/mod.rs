@@ -28,7 +28,7 @@ mod socket;
 mod sysctl;
 
 pub use explain::{Looked, explain};
-pub use outside::read as read_from_outside;
+pub use outside::{Outside, Told};
 pub use read::{
     Programs, Sockets, Visit, Want, enter_and_look, enter_and_read_programs, read, read_beside, read_programs,
 };

@@ -30,15 +30,14 @@ const ID_LENGTH: usize = 64;
 
 /// Reads `/proc/PID/cgroup`: lines `ID:CONTROLLERS:PATH`, one with v2, several with v1.
 pub fn container(cgroups: &str) -> Option<Container> {
-    let paths = cgroups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    // Nearly all that processes outside of containers are in, told without taking it apart.
+    let freely_named = cgroups.contains(FREELY_NAMED);
+    let lines = cgroups.split('\n').filter(|line| freely_named || line.len() > ID_LENGTH);
+    let paths = lines.filter_map(|line| line.splitn(3, ':').nth(2));
     paths.filter_map(in_path).max_by_key(|container| container.pod_uid.is_some())
 }
 
 fn in_path(path: &str) -> Option<Container> {
-    // Nearly all that processes outside of containers are in, told without taking it apart.
-    if path.len() < ID_LENGTH && !path.contains(FREELY_NAMED) {
-        return None;
-    }
     // Where its systemd driver is not told of systemd, containerd makes one folder of slice, prefix and id:
     // `kubepods-podUID.slice:cri-containerd:ID`.
     let parts: Vec<&str> = path.split(['/', ':']).collect();

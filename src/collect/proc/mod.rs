@@ -9,4 +9,4 @@ mod process;
 pub use descriptors::{Descriptors, Inotify, OpenNetns};
 pub use kernel::kernel;
 pub use mounts::{MountTable, NetnsMount, netns_mounts};
-pub use process::{Process, Walk, walk, walk_telling};
+pub use process::{Process, Walk, walk, walk_beside};

@@ -12,7 +12,7 @@ use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlink, readlinkat};
 use super::cgroup::{self, Container};
 use super::descriptors::{Descriptors, Look};
 use super::mounts::MountTable;
-use crate::collect::ask_each::ask_each;
+use crate::collect::ask_each::ask_each_beside;
 use crate::collect::contents::{contents, lossy, read_contents};
 use crate::model::netns::Inode;
 
@@ -72,29 +72,32 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// Reads `/proc` once. A process that ends meanwhile is no process.
 pub fn walk(root: &Path) -> io::Result<Walk> {
-    walk_telling(root, |_| ())
+    walk_beside(root, |_| (), || ()).map(|(walk, ())| walk)
 }
 
-/// As [`walk`], and tells of each process as it is `met`.
-pub fn walk_telling(root: &Path, met: impl Fn(&Process) + Sync) -> io::Result<Walk> {
+/// As [`walk`], and tells of each process as it is `met`. The calling thread does something else first, while others begin.
+pub fn walk_beside<R>(root: &Path, met: impl Fn(&Process) + Sync, first: impl FnOnce() -> R) -> io::Result<(Walk, R)> {
     let kernel_threads = kernel_threads(root);
     let mut pids = pids(root)?;
     pids.retain(|pid| !kernel_threads.contains(pid));
     pids.reverse(); // who waits for one waits for a container's, and they are younger than the node's own
     let look = Look::new(root);
-    let own_mount_ns = readlink(root.join("self/ns/mnt"), Vec::new()).ok();
-    let own_mount_ns = own_mount_ns.and_then(|link| inode_in(link.to_str().ok()?, "mnt"));
-    let own_mounts = MountTable::read(root, "self");
-    let mut walk = Walk { booted_at: booted_at(), own_mount_ns, own_mounts, ..Walk::default() };
+    let own = || {
+        let mount_ns = readlink(root.join("self/ns/mnt"), Vec::new()).ok();
+        let mount_ns = mount_ns.and_then(|link| inode_in(link.to_str().ok()?, "mnt"));
+        (mount_ns, MountTable::read(root, "self"), first())
+    };
     let read = |pid: &u32| read(&look, *pid).inspect(|(process, _)| met(process));
-    for (process, open) in ask_each(&pids, read).into_iter().flatten() {
+    let (read, (own_mount_ns, own_mounts, done)) = ask_each_beside(&pids, read, own);
+    let mut walk = Walk { booted_at: booted_at(), own_mount_ns, own_mounts, ..Walk::default() };
+    for (process, open) in read.into_iter().flatten() {
         walk.hidden += usize::from(process.netns.is_none());
         walk.processes.insert(process.pid, process);
         walk.open.add(open);
     }
     walk.open.netns.sort_by_key(|open| open.pid);
     walk.open.sockets.sort_unstable();
-    Ok(walk)
+    Ok((walk, done))
 }
 
 fn pids(root: &Path) -> io::Result<Vec<u32>> {

@@ -1,0 +1,120 @@
+//! Opening each netns once: as the walk over the processes meets the first that lives in it, or by whatever else leads
+//! to it; such that it is surely the one that was found.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::kernel::problem::chain;
+use super::kernel::{Outside, Told};
+use super::proc::Process;
+use crate::model::netns::Inode;
+use crate::netns::{self, Handle};
+
+/// What leads to a namespace.
+pub enum Way {
+    /// That of a process, by its PID.
+    Process(u32),
+    Path(PathBuf),
+    /// A mount point in the mount namespace whose root that is.
+    Below {
+        root: PathBuf,
+        path: PathBuf,
+    },
+}
+
+impl Way {
+    /// `root` is `/proc`.
+    fn open(&self, root: &Path) -> Result<Handle, netns::Error> {
+        match self {
+            Way::Process(pid) => Handle::open_link(&root.join(format!("{pid}/ns/net"))),
+            Way::Path(path) => Handle::open(path),
+            Way::Below { root, path } => Handle::open_below(root, path),
+        }
+    }
+}
+
+/// A namespace, open, or why it isn't.
+pub struct Opened {
+    pub handle: Result<Handle, String>,
+    /// The user namespace that owns it, where that is not podnet's own.
+    pub owner_user_ns: Option<u64>,
+    /// What the host's namespace tells of it, where that is asked.
+    pub told: Option<Told>,
+}
+
+/// The node's own. `root` is `/proc`.
+pub fn host(root: &Path) -> Result<Handle, netns::Error> {
+    Handle::open(&root.join("1/ns/net")).or_else(|_| Handle::own())
+}
+
+/// The host's namespace, and the others that are open.
+pub struct Doors {
+    /// `/proc`.
+    pub root: PathBuf,
+    pub host: Option<Handle>,
+    own_user_ns: Option<u64>,
+    outside: Option<Outside>,
+    met: Mutex<BTreeSet<Inode>>,
+    open: Mutex<Vec<(Inode, Opened)>>,
+}
+
+impl Doors {
+    /// The host's is `asked` of each that will be opened.
+    pub fn new(root: &Path, asked: bool) -> Self {
+        let own_user_ns = std::fs::metadata(root.join("self/ns/user")).map(|metadata| metadata.ino()).ok();
+        let host = host(root).ok();
+        let outside = host.as_ref().filter(|_| asked).map(Outside::of);
+        let (met, open) = Default::default();
+        Self { root: root.to_owned(), host, own_user_ns, outside, met, open }
+    }
+
+    /// 0 where it could not be opened.
+    pub fn host_inode(&self) -> Inode {
+        self.host.as_ref().map_or(0, Handle::inode)
+    }
+
+    /// Opens the namespace of a process, unless another one was met there.
+    pub fn meet(&self, process: &Process) {
+        let is_new = |inode: &Inode| *inode != self.host_inode() && held(&self.met).insert(*inode);
+        let Some(inode) = process.netns.filter(is_new) else { return };
+        let opened = self.open(inode, &[Way::Process(process.pid)]);
+        // The process may have ended, and others be there.
+        if opened.handle.is_ok() {
+            held(&self.open).push((inode, opened));
+        }
+    }
+
+    /// Those where a process was met.
+    pub fn met(&self) -> BTreeMap<Inode, Opened> {
+        std::mem::take(&mut *held(&self.open)).into_iter().collect()
+    }
+
+    /// Opens a namespace, by the first of these ways that does. Between finding and opening a PID or a path may have come to
+    /// mean another one: what was opened is kept only if it is the one that was found.
+    pub fn open(&self, inode: Inode, ways: &[Way]) -> Opened {
+        let handle = self.first_open(inode, ways);
+        let opened = handle.as_ref().ok();
+        let owner = opened.and_then(|handle| handle.owner_user_ns().ok());
+        let owner = owner.and_then(|fd| std::fs::File::from(fd).metadata().ok()).map(|metadata| metadata.ino());
+        let told = self.outside.as_ref().zip(opened).and_then(|(outside, handle)| outside.ask(handle));
+        Opened { owner_user_ns: owner.filter(|owner| Some(*owner) != self.own_user_ns), told, handle }
+    }
+
+    fn first_open(&self, inode: Inode, ways: &[Way]) -> Result<Handle, String> {
+        let mut why = "it went away while podnet looked".to_owned();
+        for way in ways {
+            match way.open(&self.root) {
+                Ok(handle) if handle.inode() == inode => return Ok(handle),
+                Ok(_) => {}
+                Err(error) => why = chain(&error),
+            }
+        }
+        Err(why)
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
