@@ -1,9 +1,10 @@
 //! The whole node in one go: what the runtimes, `/proc` and the kernel say, joined.
 
+mod addresses;
 mod closely;
+mod walking;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,17 +14,16 @@ use futures_util::future::OptionFuture;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use self::walking::Walked;
 use super::ahead::Begun;
-use super::doors::Doors;
-use super::kernel::{self, Told, Visit, Want};
+use super::kernel::{self, Visit, Want};
 use super::namespaces::Found;
 use super::options::{Depth, Options};
 use super::proc::{self, Process, Walk};
-use super::{background, cilium, dns, dockerd, host, join, kube, log, namespaces, runtime};
-use crate::model::address::Address;
+use super::{background, cilium, dns, dockerd, host, join, kube, log, runtime};
 use crate::model::count::counted;
 use crate::model::kube::pod::KubePod;
-use crate::model::netns::{Inode, Netns, NetnsState};
+use crate::model::netns::{Inode, NetnsState};
 use crate::model::node::{Names, Node};
 use crate::model::snapshot::Inhabitants;
 use crate::model::socket::SocketProcess;
@@ -64,21 +64,7 @@ async fn survey_beside(options: &Options, depth: Depth, begun: Option<Begun>) ->
     let (reading, lookout) = begun.map(|Begun { told, lookout }| (told, lookout)).unzip();
     let lookout = lookout.flatten();
     let sought = lookout.as_ref().map(|lookout| lookout.id.clone());
-    let walking = background::begin(move || {
-        let outside = depth == Depth::Addresses;
-        let doors = Doors::new(&root, outside);
-        let met = |process: &Process| {
-            lookout.iter().for_each(|lookout| lookout.met(process));
-            doors.meet(process);
-        };
-        let (walk, host) = proc::walk_beside(&root, met, || doors.host.as_ref().filter(|_| outside).map(read_host))?;
-        drop(lookout);
-        if let Some(kubelet) = kube::find_kubelet(&root, &walk) {
-            let _ = tell.send(kubelet); // nobody waits for it where nobody asks Kubernetes
-        }
-        let found = namespaces::find(&walk, doors);
-        Ok((walk, found, host, start.elapsed()))
-    });
+    let walking = background::begin(move || walking::walk(&root, depth, lookout, tell));
     let agent = async { if options.agent { Some(cilium::ask(options).boxed_local().await) } else { None } };
     let runtimes = runtime::ask_all(options, depth >= Depth::Judgeable, sought.as_deref());
     let in_kube = kube::ask(options, async { kubelet.await.ok() });
@@ -86,15 +72,12 @@ async fn survey_beside(options: &Options, depth: Depth, begun: Option<Begun>) ->
     let (mut sources, mut answers): (Vec<Asked>, Vec<runtime::Told>) = told.into_iter().unzip();
     let clients = runtime::Clients::of(&mut answers);
     let network_status = answers.iter_mut().filter_map(|told| told.network.take()).collect();
-    let (walk, found, host_alone, elapsed) = match walked.map_err(io::Error::other).flatten() {
-        Ok((walk, found, host, elapsed)) => (Ok(walk), found, host, elapsed),
-        Err(error) => (Err(error), Vec::new(), None, start.elapsed()),
-    };
-    sources.push(walk_source(&walk, found.len(), elapsed.as_secs_f64() * 1000.0));
+    let walked = walked.unwrap_or_else(|error| Walked::failed(&error, start.elapsed()));
+    let Walked { asked, mut walk, found, host_alone } = walked;
+    sources.push(asked);
     let (asked, in_kube) = in_kube.unzip();
     sources.extend(asked);
     let (kube, kubernetes) = in_kube.flatten().unzip();
-    let mut walk = walk.unwrap_or_default();
     let inotify = std::mem::take(&mut walk.open.inotify);
     let mut workloads = runtime::merge(answers.into_iter().flat_map(|told| told.workloads));
     join::join(&mut workloads, &walk, &found);
@@ -225,30 +208,6 @@ impl Survey {
         self.told_by_kernel(start.elapsed());
     }
 
-    /// What was `told` of namespaces without entering them, and of the host's own one; those are entered of which nothing was.
-    fn keep_addresses(&mut self, host: Option<(NetnsState, Duration)>, told: Vec<Told>) {
-        let start = Instant::now();
-        let mut elapsed = Duration::ZERO;
-        if let Some((mut state, took)) = host {
-            state.nsids.extend(told.iter().map(|told| told.nsid));
-            self.keep(vec![state]);
-            elapsed = took;
-        }
-        let mut told: BTreeMap<Inode, Vec<Address>> =
-            told.into_iter().map(|told| (told.nsid.inode, told.addresses)).collect();
-        let host = self.node.host_netns;
-        let mut untold = Vec::new();
-        for state in self.node.namespaces.iter_mut().filter(|state| state.netns.inode != host) {
-            match told.remove(&state.netns.inode) {
-                Some(addresses) => state.addresses = addresses,
-                None => untold.push((state.netns.inode, Want::default())),
-            }
-        }
-        // The host has no link in common with these, and no other one is shown.
-        self.read_with(untold, false);
-        self.told_by_kernel(elapsed + start.elapsed());
-    }
-
     /// The resolver files of every workload that runs.
     fn read_names(&mut self, options: &Options) {
         let pids = self.node.workloads.iter().filter_map(|workload| workload.pid);
@@ -345,34 +304,9 @@ impl Survey {
     }
 }
 
-/// Its links and addresses, and how long that took.
-fn read_host(handle: &Handle) -> (NetnsState, Duration) {
-    let start = Instant::now();
-    let netns = Netns { inode: handle.inode(), is_host: true, ..Netns::default() };
-    let visit = Visit { netns, handle, want: Want::default(), known: Vec::new() };
-    (kernel::read(&[visit], &[]).pop().unwrap_or_default(), start.elapsed())
-}
-
 /// The node's name for itself.
 pub fn hostname() -> String {
     nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-fn walk_source(walk: &io::Result<Walk>, namespaces: usize, elapsed_ms: f64) -> Asked {
-    let (status, detail) = match walk {
-        // With the capability, what is still hidden is a security module's own business.
-        Ok(walk) if walk.hidden > 0 && !may(Capability::CAP_SYS_PTRACE) => (
-            Status::Failed,
-            format!("{} of {} processes hidden (needs CAP_SYS_PTRACE)", walk.hidden, walk.processes.len()),
-        ),
-        Ok(walk) => {
-            let processes = counted(walk.processes.len(), "process", "processes");
-            let namespaces = counted(namespaces, "network namespace", "network namespaces");
-            (Status::Present, format!("{processes}, {namespaces}"))
-        }
-        Err(error) => (Status::Failed, error.to_string()),
-    };
-    log::told(Asked { name: "proc".to_owned(), status, detail: Some(detail), elapsed_ms })
 }
 
 fn may(capability: Capability) -> bool {
