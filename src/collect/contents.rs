@@ -50,13 +50,32 @@ pub fn read_contents<T>(
 /// 32 bytes, as such a file has no size.
 pub fn long_contents(path: impl Arg) -> io::Result<Vec<u8>> {
     const ROOM: usize = 32 * 1024;
+    /// A read brings no more than a page, but for a line that is longer (`seq_read_iter`, fs/seq_file.c).
+    const PIECE: usize = 4096;
     let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let mut bytes = Vec::new();
     loop {
-        bytes.reserve(ROOM);
+        if bytes.capacity() - bytes.len() < PIECE {
+            bytes.reserve(ROOM);
+        }
         // What is not written to is not touched, either.
         if rustix::io::read(&file, spare_capacity(&mut bytes))? == 0 {
             return Ok(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_several_reads_comes_whole() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for length in [0, 1, 4096, 32 * 1024, 100_003] {
+            let written: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            std::fs::write(file.path(), &written).unwrap();
+            assert!(long_contents(file.path()).unwrap() == written, "{length}");
         }
     }
 }
