@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
-use crate::measure::{Argv, argv};
+use crate::compare;
+use crate::installed::podnet;
+use crate::measure::{Argv, argv, command};
 use crate::support::namespace::Namespace;
 use crate::support::netns::TestNetns;
 use crate::support::prerequisite;
 use crate::support::scratch::Scratch;
 use crate::support::shell::succeed;
-use crate::{PODNET, compare};
 
 const PLUGINS: &str = "/usr/lib/cni";
 
@@ -43,7 +44,7 @@ impl Side {
             format!("PODNET_ROOT={}", self.scratch.text("data")),
             format!("PODNET_RUN={}", self.scratch.text("run")),
         ];
-        let fixed = ["env", "CNI_IFNAME=eth0", &format!("CNI_PATH={PLUGINS}")].map(str::to_owned);
+        let fixed = ["CNI_IFNAME=eth0", &format!("CNI_PATH={PLUGINS}")].map(str::to_owned);
         let script = argv(&["sh", "-c", CALL, "sh", &self.plugin, &self.conf, &self.host.path()]);
         [&fixed[..], &environment[..], &script[..], &argv(verbs)[..]].concat()
     }
@@ -53,7 +54,7 @@ impl Side {
         let pods: Vec<Namespace> = (0..count).map(|_| Namespace::new()).collect();
         for (nth, pod) in pods.iter().enumerate() {
             let call = self.call(&format!("crowd{nth}"), pod, &["ADD"]);
-            succeed(Command::new(&call[0]).args(&call[1..]));
+            succeed(&mut command(&call));
         }
         pods
     }
@@ -65,7 +66,7 @@ pub fn beside_ptp(existing: usize) {
         return;
     }
     let podnet =
-        Side::new(PODNET, r#"{"cniVersion":"1.0.0","name":"bench","type":"podnet","ipMasq":false,"dataDir":"DATA"}"#);
+        Side::new(podnet(), r#"{"cniVersion":"1.0.0","name":"bench","type":"podnet","ipMasq":false,"dataDir":"DATA"}"#);
     let ptp = r#"{"cniVersion":"1.0.0","name":"bench","type":"ptp","ipam":{"type":"host-local","subnet":"10.42.0.0/24","dataDir":"DATA"}}"#;
     let ptp = Side::new(&format!("{PLUGINS}/ptp"), ptp);
     let _crowds = (podnet.crowd(existing), ptp.crowd(existing));
@@ -81,7 +82,7 @@ pub fn at_once() {
         return;
     }
     let (host, scratch) = (TestNetns::new(), Scratch::new());
-    let mut command = Command::new(PODNET);
+    let mut command = Command::new(podnet());
     command.args(["bench", "add", "-n", "200", "-j", "20", "-o", "json"]);
     command.env("PODNET_ROOT", scratch.join("root")).env("PODNET_RUN", scratch.join("run"));
     let output = host.handle().run(|| succeed(&mut command)).unwrap();

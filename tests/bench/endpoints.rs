@@ -3,14 +3,14 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::PODNET;
-use crate::measure::{Argv, argv, median, peak_memory, time};
+use crate::installed::podnet;
+use crate::measure::{Argv, argv, command, median, peak_memory, time};
 use crate::support::scratch::Scratch;
 
 const RUNS: usize = 30;
@@ -44,15 +44,15 @@ impl Agent {
 
     fn list(&self) -> Argv {
         let socket = format!("CILIUM_SOCK={}", self.socket.display());
-        argv(&["env", &socket, PODNET, "endpoint", "list"])
+        argv(&[&socket, podnet(), "endpoint", "list"])
     }
 
     /// How long after the answer the first line came.
     fn first_line(&self) -> Duration {
         self.answers.lock().unwrap().clear();
         let call = self.list();
-        let mut command = Command::new(&call[0]);
-        command.args(&call[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut command = command(&call);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut podnet = command.spawn().unwrap();
         let mut output = BufReader::new(podnet.stdout.take().unwrap());
         output.read_line(&mut String::new()).unwrap();

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::installed::podnet;
 use crate::measure::{Argv, median, side_by_side, time};
+use crate::row;
 use crate::support::machine::Machine;
 use crate::support::prerequisite;
-use crate::{PODNET, row};
 
 const SIZES: [usize; 2] = [110, 500];
 
@@ -71,7 +72,7 @@ fn of(size: usize) -> Duration {
 
 /// podnet on that machine.
 fn on(machine: &Machine, words: &[&str]) -> Argv {
-    let mut command = machine.command(PODNET);
+    let mut command = machine.command(podnet());
     command.args(words);
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_str().unwrap().to_owned()).collect()

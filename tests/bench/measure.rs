@@ -39,8 +39,17 @@ pub fn time(argv: &Argv) -> Duration {
 }
 
 fn quiet(argv: &Argv) -> Command {
-    let mut command = Command::new(&argv[0]);
-    command.args(&argv[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut command = command(argv);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// As in a shell, NAME=VALUE before the command is of its environment: env(1) takes as long as podnet.
+pub fn command(argv: &Argv) -> Command {
+    let variables: Vec<(&str, &str)> = argv.iter().map_while(|word| word.split_once('=')).collect();
+    let words = &argv[variables.len()..];
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).envs(variables);
     command
 }
 

@@ -11,19 +11,20 @@ mod support;
 mod attach;
 mod crowd;
 mod endpoints;
+mod installed;
 mod judge;
 mod measure;
 
 use std::time::Duration;
 
 use crowd::Crowd;
+use installed::podnet;
 use measure::{Argv, argv, peak_memory, side_by_side};
 use support::docker::Docker;
 use support::fake_docker::{FakeDocker, container};
 use support::prerequisite;
 use support::scratch::Scratch;
 
-const PODNET: &str = env!("CARGO_BIN_EXE_podnet");
 const SIZES: [usize; 3] = [10, 100, 500];
 
 /// The facts of one container by hand: `$1` is its id.
@@ -51,6 +52,7 @@ fn main() {
     if !prerequisite::root_and(&["docker", "dockerd", "ip", "lsns", "nsenter", "unshare"]) {
         return;
     }
+    let _installed = installed::install();
     println!("{:<34} {:>11}  {:<29} {:>11}  {:>9}  to reach", "podnet", "median", "against", "median", "ratio");
     start_up();
     endpoints::rows();
@@ -68,7 +70,7 @@ fn main() {
 
 fn start_up() {
     for option in ["--version", "--help"] {
-        let (podnet, other) = side_by_side(&argv(&[PODNET, option]), &argv(&["ip", "-V"]));
+        let (podnet, other) = side_by_side(&argv(&[podnet(), option]), &argv(&["ip", "-V"]));
         let more = podnet.as_secs_f64() - other.as_secs_f64();
         row(option, podnet, "ip -V", other, &format!("{:+.1} ms", more * 1000.0), "within +3 ms");
     }
@@ -80,24 +82,26 @@ fn one_container() {
     let pid = docker.pid("bench").to_string();
     let host = format!("DOCKER_HOST={}", docker.host());
 
-    let exec = argv(&[PODNET, "exec", &pid, "--", "true"]);
+    let exec = argv(&[podnet(), "exec", &pid, "--", "true"]);
     compare("exec PID -- true", &exec, "nsenter -t PID -n true", &argv(&["nsenter", "-t", &pid, "-n", "true"]), 1.1);
-    let inspect = argv(&["env", &host, PODNET, "inspect", &id]);
-    let by_hand = argv(&["env", &host, "sh", "-c", DOCKER_BY_HAND, "sh", &id]);
+    let inspect = argv(&[&host, podnet(), "inspect", &id]);
+    let by_hand = argv(&[&host, "sh", "-c", DOCKER_BY_HAND, "sh", &id]);
     compare("inspect ID", &inspect, "docker inspect, nsenter, ip", &by_hand, 0.2);
-    let inspect = argv(&[PODNET, "inspect", &pid, "--runtime", "none"]);
+    let inspect = argv(&[podnet(), "inspect", &pid, "--runtime", "none"]);
     // Into the host's by the shell's own PID: process 1 lets nobody in on some machines.
     let script = format!("nsenter -t {pid} -n ip -j addr; nsenter -t $$ -n ip -j addr");
     compare("inspect PID --runtime none", &inspect, "2 × nsenter ip -j addr", &argv(&["sh", "-c", &script]), 0.5);
 }
 
 /// As a shell asks at every TAB.
-const TAB: [&str; 6] = ["PODNET_COMPLETE=fish", PODNET, "--", "podnet", "inspect", ""];
+fn tab() -> [&'static str; 6] {
+    ["PODNET_COMPLETE=fish", podnet(), "--", "podnet", "inspect", ""]
+}
 
 fn one_key() {
     let scratch = Scratch::new();
     let docker = FakeDocker::new(&scratch, (0..100).map(|number| container(&format!("web-{number}"))).collect());
-    let tab = argv(&[&["env", &format!("DOCKER_HOST={}", docker.host())], &TAB[..]].concat());
+    let tab = argv(&[&[format!("DOCKER_HOST={}", docker.host()).as_str()], &tab()[..]].concat());
     let (tab, other) = side_by_side(&tab, &argv(&["ip", "-V"]));
     row("TAB, 100 containers", tab, "ip -V", other, "", "≤ 50 ms");
 }
@@ -105,11 +109,11 @@ fn one_key() {
 fn many(size: usize) {
     let crowd = Crowd::new(size);
     let name = format!("list, {size} namespaces");
-    let list = argv(&[PODNET, "list", "--runtime", "none"]);
+    let list = argv(&[podnet(), "list", "--runtime", "none"]);
     let by_hand = [argv(&["sh", "-c", LIST_BY_HAND, "sh"]), crowd.pids()].concat();
     compare(&name, &list, "loop of nsenter and ip", &by_hand, 0.05);
     compare(&name, &list, "lsns -t net", &argv(&["lsns", "-t", "net"]), 1.0);
-    let tab = argv(&[&["env"], &TAB[..]].concat());
+    let tab = argv(&tab());
     let (tab, other) = side_by_side(&tab, &argv(&["ip", "-V"]));
     row(&format!("TAB, {size} namespaces"), tab, "ip -V", other, "", "≤ 50 ms at 100");
     if Some(&size) == SIZES.last() {
