@@ -118,3 +118,51 @@ impl Doors {
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A `/proc` where each process is in a netns of its own: files stand for them.
+    fn of_processes(pids: [u32; 2]) -> (tempfile::TempDir, [Inode; 2]) {
+        let root = tempfile::tempdir().unwrap();
+        let inodes = pids.map(|pid| {
+            let path = root.path().join(format!("{pid}/ns/net"));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            fs::metadata(path).unwrap().ino()
+        });
+        (root, inodes)
+    }
+
+    fn process(pid: u32, netns: Inode) -> Process {
+        let (name, mount_ns, container) = Default::default();
+        Process { pid, parent: 1, name, started: 0, netns: Some(netns), mount_ns, container }
+    }
+
+    #[test]
+    fn what_is_not_what_was_found_is_not_kept() {
+        let (root, [seventh, eighth]) = of_processes([7, 8]);
+        let doors = Doors::new(root.path(), false);
+        doors.meet(&process(7, eighth)); // its number is another process's by now
+        doors.meet(&process(9, 1)); // it ended
+        assert!(doors.met().is_empty());
+        let opened = doors.open(eighth, &[Way::Process(7), Way::Process(9), Way::Process(8)]);
+        assert_eq!(opened.handle.unwrap().inode(), eighth);
+        let why = doors.open(seventh, &[Way::Process(8)]).handle.unwrap_err();
+        assert_eq!(why, "it went away while podnet looked");
+    }
+
+    #[test]
+    fn each_is_opened_once() {
+        let (root, inodes) = of_processes([7, 8]);
+        let doors = Doors::new(root.path(), false);
+        for (pid, inode) in [(7, inodes[0]), (8, inodes[1]), (8, inodes[1]), (7, inodes[0])] {
+            doors.meet(&process(pid, inode));
+        }
+        assert_eq!(held(&doors.open).len(), 2);
+        assert_eq!(doors.met().into_keys().collect::<BTreeSet<_>>(), BTreeSet::from(inodes));
+    }
+}
