@@ -284,8 +284,8 @@ impl Survey {
     fn told_by_kernel(&mut self, elapsed: Duration) {
         let elapsed_ms = elapsed.as_secs_f64() * 1000.0;
         let unread =
-            self.node.namespaces.iter().filter(|state| !state.problems.is_empty() && state.links.is_empty()).count();
-        let read = self.node.namespaces.iter().filter(|state| !state.links.is_empty()).count();
+            self.node.namespaces.iter().filter(|state| !state.problems.is_empty() && !state.was_read()).count();
+        let read = self.node.namespaces.iter().filter(|state| state.was_read()).count();
         let (status, detail) = match unread {
             0 => (Status::Present, Some(counted(read, "namespace", "namespaces"))),
             count => {

@@ -80,7 +80,7 @@ pub struct NetnsState {
     pub links: Vec<Link>,
     /// Where they were asked for without the links, which have them otherwise.
     #[serde(skip)]
-    pub addresses: Vec<Address>,
+    pub addresses: Option<Vec<Address>>,
     pub nsids: Vec<Nsid>,
     /// Of the host's own: ids of its table that no namespace which was found explains.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -101,6 +101,11 @@ pub struct NetnsState {
 }
 
 impl NetnsState {
+    /// Whether the kernel told of it: no namespace is without a link.
+    pub fn was_read(&self) -> bool {
+        !self.links.is_empty() || self.addresses.is_some()
+    }
+
     pub fn link(&self, ifindex: u32) -> Option<&Link> {
         self.links.iter().find(|link| link.ifindex == ifindex)
     }

@@ -205,7 +205,7 @@ fn host_ends(node: &Node) -> BTreeMap<Inode, &str> {
 fn item(ends: &BTreeMap<Inode, &str>, workload: Option<&Workload>, state: Option<&NetnsState>) -> Item {
     let own = state.filter(|state| !state.netns.is_host);
     let of_links = own.into_iter().flat_map(|state| state.links.iter().flat_map(|link| &link.addresses));
-    let alone = own.into_iter().flat_map(|state| &state.addresses);
+    let alone = own.into_iter().flat_map(|state| state.addresses.iter().flatten());
     let global = of_links.chain(alone).filter(|address| address.scope == "global");
     Item {
         workload: workload.cloned(),

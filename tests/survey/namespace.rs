@@ -59,6 +59,40 @@ fn of_one(netns: &Netns, pid: u32) -> Vec<&Holder> {
     netns.holders.iter().filter(|holder| holder.pid == Some(pid)).collect()
 }
 
+/// Told from outside, where the host has a link in common with them, whatever leads to them; else seen from inside.
+#[test]
+fn with_their_addresses_alone() {
+    if !root_and(&["ip", "nsenter", "unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let [lived_in, lone] = [(); 2].map(|()| Resident::start("unshare", &["-n", "sleep", "infinity"]));
+    let (mount, mounted) = mounted(&scratch, "a netns");
+    let paths = [format!("/proc/{}/ns/net", lived_in.pid()), mount, format!("/proc/{}/ns/net", lone.pid())];
+    for (nth, path) in paths.iter().enumerate() {
+        let inside = |words: &str| {
+            let net = format!("--net={path}");
+            run("nsenter", &[&[net.as_str(), "ip"], &words.split(' ').collect::<Vec<_>>()[..]].concat());
+        };
+        let name = format!("pnt{}{nth}", lone.pid());
+        if nth < 2 {
+            inside(&format!("link add eth0 type veth peer name {name}"));
+            inside(&format!("link set {name} netns {}", std::process::id()));
+        }
+        let device = if nth < 2 { "eth0" } else { "lo" };
+        inside(&format!("addr add 10.97.{nth}.2/32 dev {device}"));
+    }
+    let survey = look(Options::default(), Depth::Addresses);
+    let seen = [facts::netns(lived_in.pid()), mounted, facts::netns(lone.pid())].map(|inode| {
+        let state = survey.node.namespace(inode).unwrap();
+        let (told, entered) = (state.addresses.iter().flatten(), state.links.iter().flat_map(|link| &link.addresses));
+        let addresses: Vec<String> = told.chain(entered).map(|address| address.address.to_string()).collect();
+        (addresses, state.links.len(), state.was_read())
+    });
+    let expected = [(0, 0), (1, 0), (2, 1)].map(|(nth, links)| (vec![format!("10.97.{nth}.2")], links, true));
+    assert_eq!(seen, expected);
+}
+
 #[test]
 fn of_a_mount_alone() {
     if !root_and(&["unshare"]) {

@@ -25,7 +25,7 @@ impl Survey {
         let mut untold = Vec::new();
         for state in self.node.namespaces.iter_mut().filter(|state| state.netns.inode != host) {
             match told.remove(&state.netns.inode) {
-                Some(addresses) => state.addresses = addresses,
+                Some(addresses) => state.addresses = Some(addresses),
                 None => untold.push((state.netns.inode, Want::default())),
             }
         }
