@@ -26,7 +26,7 @@ use crate::show::harmless;
 )]
 pub struct Exec {
     /// Any handle that `podnet inspect` takes; `PODNET_TARGET` where none is given
-    target: Option<String>,
+    pub(super) target: Option<String>,
     /// Run in this one too, side by side
     ///
     /// Each line is told with the name of its workload, or as a line of JSON with -o json. The worst status wins. The

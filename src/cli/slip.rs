@@ -1,4 +1,5 @@
-//! What fingers type for `podnet exec` that learned `docker exec`: no dashes before the command, and `-it`.
+//! What fingers type for `podnet exec` that learned `docker exec`: no dashes before the command, and `-it`; and several
+//! targets as other commands take them, one after the other.
 
 use std::ffi::OsString;
 
@@ -12,16 +13,17 @@ const NEEDLESS: [&str; 3] = ["-it", "-ti", "-i"];
 
 const EXEC: &str = "exec";
 
+/// More words than that before a command are no slip of the finger.
+const BEFORE: usize = 32;
+
 /// The line as it is meant, where that is all that is wrong with it.
 pub fn meant(usage: &clap::Error, arguments: &[OsString]) -> Option<String> {
-    /// More words than that before a command are no slip of the finger.
-    const BEFORE: usize = 32;
     let slip = matches!(usage.kind(), ErrorKind::UnknownArgument | ErrorKind::ArgumentConflict);
     let words: Vec<&str> = arguments.iter().map(|word| word.to_str()).collect::<Option<_>>()?;
     let exec = words.iter().position(|word| *word == EXEC).filter(|_| slip)?;
     let dashes = words.iter().position(|word| *word == "--");
     let line = match dashes {
-        Some(at) => joined(words.split_at(at)),
+        Some(at) => joined(words.split_at(at)).or_else(|| side_by_side(words)),
         None => (exec + 1..words.len()).take(BEFORE).find_map(|at| joined(words.split_at(at))),
     }?;
     Some(format!("podnet {}", line.into_iter().skip(1).map(quoted).collect::<Vec<_>>().join(" ")))
@@ -36,6 +38,22 @@ fn joined<'a>((before, command): (&[&'a str], &[&'a str])) -> Option<Vec<&'a str
     let (_, exec): (_, Exec) = alone(line.iter().filter(|word| **word != EXEC)).ok()?;
     let is_command = command.first().is_some_and(|word| !word.starts_with('-'));
     (is_command && exec.says_where()).then_some(line)
+}
+
+/// The line with `-t` before each of its targets.
+fn side_by_side(mut line: Vec<&str>) -> Option<Vec<&str>> {
+    for _ in 0..BEFORE {
+        let target = match alone::<Exec>(line.iter().filter(|word| **word != EXEC)) {
+            Ok((_, exec)) if exec.says_where() => return Some(line),
+            Ok((_, exec)) => exec.target?,
+            Err(usage) => match usage.get(ContextKind::InvalidArg)? {
+                ContextValue::String(word) if !word.starts_with('-') => word.clone(),
+                _ => return None,
+            },
+        };
+        line.insert(line.iter().position(|word| *word == target)?, "-t");
+    }
+    None
 }
 
 /// Adds it to what clap says, in the place of clap's own guess.
@@ -70,6 +88,9 @@ mod tests {
             ("podnet exec --all hostname", "podnet exec --all -- hostname"),
             ("podnet exec -it web-0 sh", "podnet exec web-0 -- sh"),
             ("podnet exec web-0 -i -- sh -i", "podnet exec web-0 -- sh -i"),
+            ("podnet exec web-0 web-1 -- ip addr", "podnet exec -t web-0 -t web-1 -- ip addr"),
+            ("podnet exec web-0 -t web-1 web-2 -- ip addr", "podnet exec -t web-0 -t web-1 -t web-2 -- ip addr"),
+            ("podnet exec --user nobody a b c -- id", "podnet exec --user nobody -t a -t b -t c -- id"),
             ("podnet --timeout 5 exec web-0 sh -c 'a b; c'", "podnet --timeout 5 exec web-0 -- sh -c 'a b; c'"),
             ("/usr/bin/podnet exec web-0 echo it\\'s ''", r"podnet exec web-0 -- echo 'it'\''s' ''"),
         ] {
@@ -80,8 +101,9 @@ mod tests {
     #[test]
     fn other_mistakes_are_not_taken_for_that() {
         for typed in [
-            "podnet exec web-0 ip -- addr",
             "podnet exec -it web-0 --",
+            "podnet exec web-0 web-1 -x -- id",
+            "podnet exec web-0 web-0 -- id",
             "podnet exec -x",
             "podnet exec web-0 --al",
             "podnet exec --all -t a",

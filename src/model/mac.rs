@@ -34,15 +34,17 @@ impl FromStr for Mac {
 
     fn from_str(text: &str) -> Result<Self, NotAMac> {
         let wrong = || NotAMac(text.chars().take(32).collect());
-        let separator = if text.contains('-') { '-' } else { ':' };
-        let mut bytes = [0; 6];
-        let mut parts = text.split(separator);
-        for byte in &mut bytes {
-            let part = parts.next().ok_or_else(wrong)?;
-            let is_pair = part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
-            *byte = is_pair.then(|| u8::from_str_radix(part, 16).ok()).flatten().ok_or_else(wrong)?;
+        // Dots stand behind each four, as switches print it.
+        let (separator, digits) =
+            [('-', 2), ('.', 4)].into_iter().find(|(one, _)| text.contains(*one)).unwrap_or((':', 2));
+        let fits = |part: &str| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let parts: Vec<&str> = text.split(separator).collect();
+        if parts.len() * digits != 12 || !parts.iter().all(|part| fits(part)) {
+            return Err(wrong());
         }
-        parts.next().is_none().then_some(Mac(bytes)).ok_or_else(wrong)
+        let number = u64::from_str_radix(&parts.concat(), 16).map_err(|_| wrong())?;
+        let [_, _, bytes @ ..] = number.to_be_bytes();
+        Ok(Mac(bytes))
     }
 }
 
@@ -69,6 +71,7 @@ mod tests {
         let mac: Mac = "22:72:9C:50:45:e1".parse().unwrap();
         assert_eq!(mac.to_string(), "22:72:9c:50:45:e1");
         assert_eq!("22-72-9c-50-45-e1".parse::<Mac>().unwrap(), mac);
+        assert_eq!("2272.9c50.45E1".parse::<Mac>().unwrap(), mac);
     }
 
     #[test]
@@ -81,6 +84,10 @@ mod tests {
             "2:72:9c:50:45:e1",
             "+2:72:9c:50:45:e1",
             "é2:72:9c:50:45:e1",
+            "2272.9c50.45e",
+            "22.72.9c.50.45.e1",
+            "2272.9c50.45e1.0000",
+            "2272:9c50:45e1",
         ] {
             assert!(text.parse::<Mac>().is_err(), "{text}");
         }

@@ -204,11 +204,13 @@ fn bare(text: &str) -> Vec<Reading> {
     readings
 }
 
-/// As it is, or with the length of its prefix, as `ip addr` prints it. Neither half can be a Kubernetes namespace and a pod's
-/// name: a namespace has no dots and no colons.
+/// As it is, or with the length of its prefix, as `ip addr` prints it, or with the interface that leads to it, as ping and
+/// logs do (RFC 4007, section 11). Neither half can be a Kubernetes namespace and a pod's name: a namespace has no dots and
+/// no colons.
 fn address(text: &str) -> Option<IpAddr> {
     let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
-    let address: IpAddr = address.parse().ok()?;
+    let zoned = address.split_once('%').filter(|(address, zone)| address.contains(':') && !zone.is_empty());
+    let address: IpAddr = zoned.map_or(address, |(address, _)| address).parse().ok()?;
     let longest = if address.is_ipv4() { 32 } else { 128 };
     let fits = |length: &str| length.parse::<u8>().is_ok_and(|length| length <= longest);
     length.is_none_or(fits).then_some(address)
@@ -266,13 +268,15 @@ mod tests {
     }
 
     #[test]
-    fn an_address_may_have_its_prefix_length() {
+    fn an_address_may_have_its_prefix_length_or_its_interface() {
         for (text, address) in [
             ("10.9.9.3/24", "10.9.9.3"),
             ("ip:10.9.9.3/32", "10.9.9.3"),
             ("fd42::1/64", "fd42::1"),
             ("::1/128", "::1"),
             ("ip:fd42::1/0", "fd42::1"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("ip:fe80::1%2/64", "fe80::1"),
         ] {
             assert_eq!(readings(text), [Reading::Ip(address.parse().unwrap())], "{text}");
         }
@@ -283,7 +287,15 @@ mod tests {
         assert_eq!(readings("a/b"), pod("a", "b"));
         assert_eq!(readings("pod:10.9.9.3/24"), pod("10.9.9.3", "24"));
         assert_eq!(readings("10.9.9.3/33"), pod("10.9.9.3", "33"));
-        for text in ["ip:10.9.9.3/33", "ip:fd42::1/129", "ip:10.9.9.3/", "ip:10.9.9.3/24/8", "ip:/24"] {
+        for text in [
+            "ip:10.9.9.3%eth0",
+            "ip:fe80::1%",
+            "ip:10.9.9.3/33",
+            "ip:fd42::1/129",
+            "ip:10.9.9.3/",
+            "ip:10.9.9.3/24/8",
+            "ip:/24",
+        ] {
             assert!(matches!(text.parse::<Target>(), Err(Unusable::Malformed { .. })), "{text}");
         }
     }
