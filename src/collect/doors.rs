@@ -2,15 +2,21 @@
 //! to it; such that it is surely the one that was found.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nix::sys::resource::{Resource, getrlimit};
 
 use super::kernel::problem::chain;
 use super::kernel::{Outside, Told};
 use super::proc::Process;
 use crate::model::netns::Inode;
 use crate::netns::{self, Handle};
+
+/// Descriptors that are left to the walk, on a few threads, and to the questions that follow.
+const SPARE: u64 = 64;
 
 /// What leads to a namespace.
 pub enum Way {
@@ -56,6 +62,8 @@ pub struct Doors {
     pub host: Option<Handle>,
     own_user_ns: Option<u64>,
     outside: Option<Outside>,
+    /// How many files podnet may have open.
+    limit: u64,
     met: Mutex<BTreeSet<Inode>>,
     open: Mutex<Vec<(Inode, Opened)>>,
 }
@@ -66,8 +74,9 @@ impl Doors {
         let own_user_ns = std::fs::metadata(root.join("self/ns/user")).map(|metadata| metadata.ino()).ok();
         let host = host(root).ok();
         let outside = host.as_ref().filter(|_| asked).map(Outside::of);
+        let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(usual, _)| usual);
         let (met, open) = Default::default();
-        Self { root: root.to_owned(), host, own_user_ns, outside, met, open }
+        Self { root: root.to_owned(), host, own_user_ns, outside, limit, met, open }
     }
 
     /// 0 where it could not be opened.
@@ -80,8 +89,8 @@ impl Doors {
         let is_new = |inode: &Inode| *inode != self.host_inode() && held(&self.met).insert(*inode);
         let Some(inode) = process.netns.filter(is_new) else { return };
         let opened = self.open(inode, &[Way::Process(process.pid)]);
-        // The process may have ended, and others be there.
-        if opened.handle.is_ok() {
+        // Else the process may have ended, and others be there.
+        if opened.handle.is_ok() || opened.told.is_some() {
             held(&self.open).push((inode, opened));
         }
     }
@@ -92,14 +101,20 @@ impl Doors {
     }
 
     /// Opens a namespace, by the first of these ways that does. Between finding and opening a PID or a path may have come to
-    /// mean another one: what was opened is kept only if it is the one that was found.
+    /// mean another one: what was opened is kept only if it is the one that was found, and if that leaves descriptors for
+    /// more.
     pub fn open(&self, inode: Inode, ways: &[Way]) -> Opened {
         let handle = self.first_open(inode, ways);
         let opened = handle.as_ref().ok();
         let owner = opened.and_then(|handle| handle.owner_user_ns().ok());
         let owner = owner.and_then(|fd| std::fs::File::from(fd).metadata().ok()).map(|metadata| metadata.ino());
         let told = self.outside.as_ref().zip(opened).and_then(|(outside, handle)| outside.ask(handle));
-        Opened { owner_user_ns: owner.filter(|owner| Some(*owner) != self.own_user_ns), told, handle }
+        let owner_user_ns = owner.filter(|owner| Some(*owner) != self.own_user_ns);
+        // The kernel gives the lowest number that is free (open(2)).
+        let leaves_enough = |handle: &Handle| handle.as_fd().as_raw_fd().unsigned_abs() as u64 + SPARE <= self.limit;
+        let too_many = || format!("podnet may not have more than {} files open (ulimit -n)", self.limit);
+        let handle = handle.and_then(|handle| if leaves_enough(&handle) { Ok(handle) } else { Err(too_many()) });
+        Opened { handle, owner_user_ns, told }
     }
 
     fn first_open(&self, inode: Inode, ways: &[Way]) -> Result<Handle, String> {

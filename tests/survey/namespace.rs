@@ -8,6 +8,7 @@ use podnet::model::workload::{Role, State};
 
 use crate::resident::Resident;
 use crate::support::facts;
+use crate::support::podnet::{Podnet, source};
 use crate::support::prerequisite::root_and;
 use crate::support::scratch::Scratch;
 use crate::support::shell::run;
@@ -91,6 +92,20 @@ fn with_their_addresses_alone() {
     });
     let expected = [(0, 0), (1, 0), (2, 1)].map(|(nth, links)| (vec![format!("10.97.{nth}.2")], links, true));
     assert_eq!(seen, expected);
+}
+
+#[test]
+fn more_of_them_than_podnet_may_have_open() {
+    if !root_and(&["prlimit", "unshare"]) {
+        return;
+    }
+    let residents: Vec<Resident> = (0..40).map(|_| Resident::start("unshare", &["-n", "sleep", "infinity"])).collect();
+    let podnet = Podnet::default().through(&["prlimit", "--nofile=48:48"]);
+    let list = podnet.json(&["list", "--runtime", "none"]);
+    let listed = |pid: u32| list["items"].as_array().unwrap().iter().any(|item| item["workload"]["pid"] == pid);
+    let missing: Vec<u32> = residents.iter().map(Resident::pid).filter(|pid| !listed(*pid)).collect();
+    assert_eq!(missing, Vec::<u32>::new());
+    assert!(source(&list, "kernel")["detail"].as_str().unwrap().contains("could not be read"), "{}", list["sources"]);
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub struct Told {
 pub struct Outside(Mutex<Vec<Netlink>>);
 
 impl Outside {
+    /// Opened on a thread that goes there, where podnet is elsewhere.
     pub fn of(host: &Handle) -> Self {
         let open = || Netlink::open(netlink_sys::protocols::NETLINK_ROUTE).ok();
         let opened = netns::visit(&[host], |_, _| (0..most_at_once()).filter_map(|_| open()).collect());
