@@ -12,7 +12,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use super::kernel::problem::chain;
 use super::kernel::{Outside, Told};
 use super::proc::Process;
-use crate::model::netns::Inode;
+use crate::model::netns::{Inode, NetnsState};
 use crate::netns::{self, Handle};
 
 /// Descriptors that are left to the walk, on a few threads, and to the questions that follow.
@@ -82,6 +82,11 @@ impl Doors {
     /// 0 where it could not be opened.
     pub fn host_inode(&self) -> Inode {
         self.host.as_ref().map_or(0, Handle::inode)
+    }
+
+    /// The host's own, where it is asked of the others.
+    pub fn read_host(&self) -> Option<NetnsState> {
+        Some(self.outside.as_ref()?.host(self.host.as_ref()?))
     }
 
     /// Opens the namespace of a process, unless another one was met there.

@@ -31,6 +31,9 @@ fn the_host_tells_the_addresses_of_those_that_it_shares_a_link_with() {
     let [of_pod, of_lone, of_other] = [&pod, &lone, &other].map(|namespace| outside.ask(namespace.handle()));
     assert!(of_lone.is_none(), "{of_lone:?}");
     let seen = read(&[&host, &pod, &other], &[], &Want::default()).remove(0);
+    let told = outside.host(host.handle());
+    assert_eq!((&told.problems, &told.links), (&vec![], &seen.links));
+    assert!(told.netns.is_host && told.links.iter().any(|link| !link.addresses.is_empty()), "{told:?}");
     for (told, namespace) in [(of_pod.unwrap(), &pod), (of_other.unwrap(), &other)] {
         assert_eq!(told.nsid.inode, namespace.inode());
         assert_eq!(seen.netns_of_id(told.nsid.nsid), Some(namespace.inode()));

@@ -7,11 +7,13 @@ use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::address;
+use super::explain::Looked;
 use super::netlink::Netlink;
 use super::nsid::nsid_of;
+use super::read::{Visit, Want, read, tables_over};
 use crate::collect::ask_each::most_at_once;
 use crate::model::address::{Address, Family};
-use crate::model::netns::Nsid;
+use crate::model::netns::{Netns, NetnsState, Nsid};
 use crate::netns::{self, Handle};
 
 /// What the host's namespace tells of another one.
@@ -30,6 +32,18 @@ impl Outside {
         let open = || Netlink::open(netlink_sys::protocols::NETLINK_ROUTE).ok();
         let opened = netns::visit(&[host], |_, _| (0..most_at_once()).filter_map(|_| open()).collect());
         Self(Mutex::new(opened.into_iter().flatten().flat_map(|sockets: Vec<Netlink>| sockets).collect()))
+    }
+
+    /// The host's own links and addresses.
+    pub fn host(&self, host: &Handle) -> NetnsState {
+        let netns = Netns { inode: host.inode(), is_host: true, ..Netns::default() };
+        let visit = Visit { netns, handle: host, want: Want::default(), known: Vec::new() };
+        let Some(socket) = self.idle().pop() else {
+            return read(&[visit], &[]).pop().unwrap_or_default(); // which says why there is none
+        };
+        let Looked { state, netlink } = tables_over(socket, &visit, None);
+        self.idle().extend(netlink);
+        state
     }
 
     /// Nothing where the host has no id for it, as they have no link in common, or does not know the question.

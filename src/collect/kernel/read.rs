@@ -193,11 +193,15 @@ pub fn look(visit: &Visit<'_>, likeliest: Option<&Handle>) -> Looked {
 
 /// All but the sockets.
 fn tables(visit: &Visit<'_>, likeliest: Option<&Handle>) -> Looked {
+    match Netlink::open(netlink_sys::protocols::NETLINK_ROUTE) {
+        Ok(socket) => tables_over(socket, visit, likeliest),
+        Err(error) => unread(&visit.netns, problem::chain(&error)),
+    }
+}
+
+/// As [`tables`], over a socket that was opened inside. Links and addresses alone can so be read from elsewhere.
+pub fn tables_over(mut socket: Netlink, visit: &Visit<'_>, likeliest: Option<&Handle>) -> Looked {
     let Visit { netns, want, handle, known } = visit;
-    let mut socket = match Netlink::open(netlink_sys::protocols::NETLINK_ROUTE) {
-        Ok(netlink) => netlink,
-        Err(error) => return unread(netns, problem::chain(&error)),
-    };
     let netlink = &mut socket;
     let mut state = NetnsState { netns: netns.clone(), nsids: known.clone(), ..NetnsState::default() };
     let problems = &mut state.problems;

@@ -9,16 +9,14 @@ use tokio::sync::oneshot;
 use super::may;
 use crate::collect::ahead::Lookout;
 use crate::collect::doors::Doors;
-use crate::collect::kernel::{self, Visit, Want};
 use crate::collect::kube::{self, Kubelet};
 use crate::collect::log;
 use crate::collect::namespaces::{self, Found};
 use crate::collect::options::Depth;
 use crate::collect::proc::{self, Process, Walk};
 use crate::model::count::counted;
-use crate::model::netns::{Netns, NetnsState};
+use crate::model::netns::NetnsState;
 use crate::model::source::{Asked, Status};
-use crate::netns::Handle;
 
 /// What the walk brought.
 pub struct Walked {
@@ -40,13 +38,15 @@ impl Walked {
 /// Finds every namespace; `lookout` waits for one of them, and `tell` for the kubelet.
 pub fn walk(root: &Path, depth: Depth, lookout: Option<Lookout>, tell: oneshot::Sender<Kubelet>) -> Walked {
     let start = Instant::now();
-    let asks_host = depth == Depth::Addresses;
-    let doors = Doors::new(root, asks_host);
+    let doors = Doors::new(root, depth == Depth::Addresses);
     let met = |process: &Process| {
         lookout.iter().for_each(|lookout| lookout.met(process));
         doors.meet(process);
     };
-    let host = || doors.host.as_ref().filter(|_| asks_host).map(read_host);
+    let host = || {
+        let start = Instant::now();
+        doors.read_host().map(|state| (state, start.elapsed()))
+    };
     let (walk, host_alone) = match proc::walk_beside(root, met, host) {
         Ok(walked) => walked,
         Err(error) => return Walked::failed(&error, start.elapsed()),
@@ -57,14 +57,6 @@ pub fn walk(root: &Path, depth: Depth, lookout: Option<Lookout>, tell: oneshot::
     }
     let found = namespaces::find(&walk, doors);
     Walked { asked: summary(&walk, found.len(), start.elapsed()), walk, found, host_alone }
-}
-
-/// Its links and addresses, and how long that took.
-fn read_host(handle: &Handle) -> (NetnsState, Duration) {
-    let start = Instant::now();
-    let netns = Netns { inode: handle.inode(), is_host: true, ..Netns::default() };
-    let visit = Visit { netns, handle, want: Want::default(), known: Vec::new() };
-    (kernel::read(&[visit], &[]).pop().unwrap_or_default(), start.elapsed())
 }
 
 fn summary(walk: &Walk, namespaces: usize, elapsed: Duration) -> Asked {
