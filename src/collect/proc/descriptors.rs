@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, StatxFlags, openat, readlinkat_raw, statat, statx};
 
-use super::process::inode_in;
+use super::nsfs::inode_in;
 use crate::model::netns::Inode;
 use crate::netns::Handle;
 

@@ -4,6 +4,7 @@ pub mod cgroup;
 mod descriptors;
 mod kernel;
 mod mounts;
+mod nsfs;
 mod process;
 
 pub use descriptors::{Descriptors, Inotify, OpenNetns};

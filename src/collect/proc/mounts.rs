@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::process::inode_in;
+use super::nsfs::inode_in;
 use crate::collect::contents::long_contents;
 use crate::model::netns::Inode;
 

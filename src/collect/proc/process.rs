@@ -12,6 +12,7 @@ use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlink, readlinkat};
 use super::cgroup::{self, Container};
 use super::descriptors::{Descriptors, Look};
 use super::mounts::MountTable;
+use super::nsfs::inode_in;
 use crate::collect::ask_each::ask_each_beside;
 use crate::collect::contents::{contents, lossy, read_contents};
 use crate::model::netns::Inode;
@@ -178,11 +179,6 @@ fn is_of_the_kernel(stat: &str) -> Option<bool> {
 fn namespace(folder: &OwnedFd, kind: &str) -> io::Result<u64> {
     let target = readlinkat(folder, Path::new("ns").join(kind), Vec::new())?;
     target.to_str().ok().and_then(|text| inode_in(text, kind)).ok_or(io::ErrorKind::InvalidData.into())
-}
-
-/// The number in `KIND:[NUMBER]`.
-pub fn inode_in(text: &str, kind: &str) -> Option<u64> {
-    text.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok()
 }
 
 #[cfg(test)]
