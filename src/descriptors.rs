@@ -31,6 +31,11 @@ fn enlarge() {
     }
 }
 
+/// How many files podnet may have open now.
+pub fn limit() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(usual, _)| usual)
+}
+
 /// What [`restore_limit`] will restore; None where nothing was changed.
 pub fn usual_limit() -> Option<rlim_t> {
     STARTED_WITH.get().copied()

@@ -23,7 +23,7 @@ pub fn meant(usage: &clap::Error, arguments: &[OsString]) -> Option<String> {
     let exec = words.iter().position(|word| *word == EXEC).filter(|_| slip)?;
     let dashes = words.iter().position(|word| *word == "--");
     let line = match dashes {
-        Some(at) => joined(words.split_at(at)).or_else(|| side_by_side(words)),
+        Some(at) => joined(words.split_at(at)).or_else(|| side_by_side(words, exec)),
         None => (exec + 1..words.len()).take(BEFORE).find_map(|at| joined(words.split_at(at))),
     }?;
     Some(format!("podnet {}", line.into_iter().skip(1).map(quoted).collect::<Vec<_>>().join(" ")))
@@ -40,18 +40,19 @@ fn joined<'a>((before, command): (&[&'a str], &[&'a str])) -> Option<Vec<&'a str
     (is_command && exec.says_where()).then_some(line)
 }
 
-/// The line with `-t` before each of its targets.
-fn side_by_side(mut line: Vec<&str>) -> Option<Vec<&str>> {
+/// The line with `-t` before each of its targets, which stand behind the word `exec`.
+fn side_by_side(mut line: Vec<&str>, exec: usize) -> Option<Vec<&str>> {
     for _ in 0..BEFORE {
         let target = match alone::<Exec>(line.iter().filter(|word| **word != EXEC)) {
-            Ok((_, exec)) if exec.says_where() => return Some(line),
-            Ok((_, exec)) => exec.target?,
+            Ok((_, parsed)) if parsed.says_where() => return Some(line),
+            Ok((_, parsed)) => parsed.target?,
             Err(usage) => match usage.get(ContextKind::InvalidArg)? {
                 ContextValue::String(word) if !word.starts_with('-') => word.clone(),
                 _ => return None,
             },
         };
-        line.insert(line.iter().position(|word| *word == target)?, "-t");
+        let place = line.iter().skip(exec).position(|word| *word == target)?;
+        line.insert(exec + place, "-t");
     }
     None
 }
@@ -90,6 +91,8 @@ mod tests {
             ("podnet exec web-0 -i -- sh -i", "podnet exec web-0 -- sh -i"),
             ("podnet exec web-0 web-1 -- ip addr", "podnet exec -t web-0 -t web-1 -- ip addr"),
             ("podnet exec web-0 -t web-1 web-2 -- ip addr", "podnet exec -t web-0 -t web-1 -t web-2 -- ip addr"),
+            ("podnet exec podnet web -- id", "podnet exec -t podnet -t web -- id"),
+            ("podnet --timeout 5 exec a b -- id", "podnet --timeout 5 exec -t a -t b -- id"),
             ("podnet exec --user nobody a b c -- id", "podnet exec --user nobody -t a -t b -t c -- id"),
             ("podnet --timeout 5 exec web-0 sh -c 'a b; c'", "podnet --timeout 5 exec web-0 -- sh -c 'a b; c'"),
             ("/usr/bin/podnet exec web-0 echo it\\'s ''", r"podnet exec web-0 -- echo 'it'\''s' ''"),

@@ -3,16 +3,24 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::netns;
+use crate::{descriptors, netns};
 
 /// So many are asked of faster than a thread starts.
 const A_SHARE: usize = 8;
 
 const MOST_THREADS: usize = 8;
 
+/// A thread has a few open at a time.
+const DESCRIPTORS_EACH: u64 = 16;
+
 /// How many may be asked at once.
 pub fn most_at_once() -> usize {
-    netns::cores().min(MOST_THREADS)
+    threads(netns::cores(), descriptors::limit())
+}
+
+fn threads(cores: usize, limit: u64) -> usize {
+    let affordable = usize::try_from(limit / DESCRIPTORS_EACH).unwrap_or(usize::MAX);
+    cores.min(MOST_THREADS).min(affordable).max(1)
 }
 
 /// What `question` finds of each of `things`, in no order.
@@ -54,6 +62,14 @@ pub fn ask_each_beside<Thing: Sync, T: Send, R>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_threads_than_cores_or_descriptors_for_them() {
+        assert_eq!(
+            [(2, 1 << 20), (64, 1 << 20), (64, 48), (64, 8)].map(|(cores, limit)| threads(cores, limit)),
+            [2, 8, 3, 1]
+        );
+    }
 
     #[test]
     fn asks_each_once_whatever_the_number() {

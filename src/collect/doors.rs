@@ -7,11 +7,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nix::sys::resource::{Resource, getrlimit};
-
 use super::kernel::problem::chain;
 use super::kernel::{Outside, Told};
 use super::proc::Process;
+use crate::descriptors;
 use crate::model::netns::{Inode, NetnsState};
 use crate::netns::{self, Handle};
 
@@ -74,7 +73,7 @@ impl Doors {
         let own_user_ns = std::fs::metadata(root.join("self/ns/user")).map(|metadata| metadata.ino()).ok();
         let host = host(root).ok();
         let outside = host.as_ref().filter(|_| asked).map(Outside::of);
-        let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(usual, _)| usual);
+        let limit = descriptors::limit();
         let (met, open) = Default::default();
         Self { root: root.to_owned(), host, own_user_ns, outside, limit, met, open }
     }

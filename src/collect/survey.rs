@@ -17,7 +17,6 @@ use tokio::sync::oneshot;
 use self::walking::Walked;
 use super::ahead::Begun;
 use super::kernel::{self, Visit, Want};
-use super::namespaces::Found;
 use super::options::{Depth, Options};
 use super::proc::{self, Process, Walk};
 use super::{background, cilium, dns, dockerd, host, join, kube, log, runtime};
@@ -104,11 +103,11 @@ async fn survey_beside(options: &Options, depth: Depth, begun: Option<Begun>) ->
         cilium.add_to(&mut node);
     }
     let mut told = Vec::new();
-    let mut open = |each: Found| {
+    let handles = found.into_iter().map(|each| {
         told.extend(each.told);
         (each.netns.inode, each.handle)
-    };
-    let handles = found.into_iter().map(&mut open).collect();
+    });
+    let handles = handles.collect();
     let mut survey = Survey { node, handles, walk, kube, clients, read_ahead: BTreeSet::new(), host_ends: Vec::new() };
     if let Some(Ok(read)) = OptionFuture::from(reading).await {
         survey.keep_ahead(read, depth);

@@ -5,6 +5,7 @@ use podnet::collect::options::{Depth, Options, Runtimes};
 use podnet::collect::survey::{Survey, survey};
 use podnet::model::netns::{Holder, HolderKind, Netns};
 use podnet::model::workload::{Role, State};
+use serde_json::json;
 
 use crate::resident::Resident;
 use crate::support::facts;
@@ -60,6 +61,17 @@ fn of_one(netns: &Netns, pid: u32) -> Vec<&Holder> {
     netns.holders.iter().filter(|holder| holder.pid == Some(pid)).collect()
 }
 
+fn ip_inside(netns: &str, words: &str) {
+    let net = format!("--net={netns}");
+    run("nsenter", &[&[net.as_str(), "ip"], &words.split(' ').collect::<Vec<_>>()[..]].concat());
+}
+
+/// Gives it an `eth0`, of which the host has the other end.
+fn pair_with_host(netns: &str, end: &str) {
+    ip_inside(netns, &format!("link add eth0 type veth peer name {end}"));
+    ip_inside(netns, &format!("link set {end} netns {}", std::process::id()));
+}
+
 /// Told from outside, where the host has a link in common with them, whatever leads to them; else seen from inside.
 #[test]
 fn with_their_addresses_alone() {
@@ -71,17 +83,11 @@ fn with_their_addresses_alone() {
     let (mount, mounted) = mounted(&scratch, "a netns");
     let paths = [format!("/proc/{}/ns/net", lived_in.pid()), mount, format!("/proc/{}/ns/net", lone.pid())];
     for (nth, path) in paths.iter().enumerate() {
-        let inside = |words: &str| {
-            let net = format!("--net={path}");
-            run("nsenter", &[&[net.as_str(), "ip"], &words.split(' ').collect::<Vec<_>>()[..]].concat());
-        };
-        let name = format!("pnt{}{nth}", lone.pid());
         if nth < 2 {
-            inside(&format!("link add eth0 type veth peer name {name}"));
-            inside(&format!("link set {name} netns {}", std::process::id()));
+            pair_with_host(path, &format!("pnt{}{nth}", lone.pid()));
         }
         let device = if nth < 2 { "eth0" } else { "lo" };
-        inside(&format!("addr add 10.97.{nth}.2/32 dev {device}"));
+        ip_inside(path, &format!("addr add 10.97.{nth}.2/32 dev {device}"));
     }
     let survey = look(Options::default(), Depth::Addresses);
     let seen = [facts::netns(lived_in.pid()), mounted, facts::netns(lone.pid())].map(|inode| {
@@ -96,15 +102,24 @@ fn with_their_addresses_alone() {
 
 #[test]
 fn more_of_them_than_podnet_may_have_open() {
-    if !root_and(&["prlimit", "unshare"]) {
+    if !root_and(&["ip", "nsenter", "prlimit", "unshare"]) {
         return;
     }
     let residents: Vec<Resident> = (0..40).map(|_| Resident::start("unshare", &["-n", "sleep", "infinity"])).collect();
+    for (nth, resident) in residents.iter().take(20).enumerate() {
+        let path = format!("/proc/{}/ns/net", resident.pid());
+        pair_with_host(&path, &format!("pnt{}", resident.pid()));
+        ip_inside(&path, &format!("addr add 10.96.{nth}.2/32 dev eth0"));
+    }
     let podnet = Podnet::default().through(&["prlimit", "--nofile=48:48"]);
     let list = podnet.json(&["list", "--runtime", "none"]);
-    let listed = |pid: u32| list["items"].as_array().unwrap().iter().any(|item| item["workload"]["pid"] == pid);
-    let missing: Vec<u32> = residents.iter().map(Resident::pid).filter(|pid| !listed(*pid)).collect();
-    assert_eq!(missing, Vec::<u32>::new());
+    let items = list["items"].as_array().unwrap();
+    for (nth, resident) in residents.iter().enumerate() {
+        let item = items.iter().find(|item| item["workload"]["pid"] == resident.pid());
+        let addresses = &item.unwrap_or_else(|| panic!("{nth} is not listed"))["addresses"];
+        let told = if nth < 20 { json!([format!("10.96.{nth}.2")]) } else { json!([]) };
+        assert_eq!(*addresses, told, "{nth}");
+    }
     assert!(source(&list, "kernel")["detail"].as_str().unwrap().contains("could not be read"), "{}", list["sources"]);
 }
 

@@ -1,7 +1,7 @@
 //! The addresses of many namespaces, asked of the host's by the ids that it has for them (`IFA_TARGET_NETNSID`, since
 //! Linux 4.20): to enter each takes longer, and its links would be told under a lock that all wait for (rtnl).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -54,7 +54,7 @@ impl Outside {
         told
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Netlink>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Netlink>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
