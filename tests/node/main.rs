@@ -16,3 +16,4 @@ mod pods;
 mod programs;
 mod screen;
 mod sources;
+mod whole;
