@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::stand_in::{Fault, Setup, StandIn, recording};
+use crate::support::listener::Listener;
 use crate::support::podnet::{Podnet, Ran};
 use crate::support::scratch::Scratch;
 
@@ -35,7 +36,7 @@ fn nobody_listens() {
     let missing = asking(&scratch.text("none.sock")).run(&["endpoint", "list"]);
     refused(&missing, "cannot connect to");
     assert!(missing.stderr.contains("No such file"), "{}", missing.stderr);
-    drop(UnixListener::bind(scratch.join("dead.sock")).unwrap());
+    drop(Listener(UnixListener::bind(scratch.join("dead.sock")).unwrap()));
     refused(&asking(&scratch.text("dead.sock")).run(&["endpoint", "list"]), "the agent is down");
     scratch.write("plain.sock", "");
     refused(&asking(&scratch.text("plain.sock")).run(&["endpoint", "list"]), "the agent is down");

@@ -13,6 +13,7 @@ use crate::docker::{Docker, container, sandbox};
 use crate::kube::{PODS, Scene, called, on, wants};
 use crate::node::{Kind, Node};
 use crate::proof::{Proven, proofs};
+use crate::support::listener::Listener;
 use crate::support::shell::wait_for;
 
 proofs![pn_sock_004, pn_sock_005, pn_kube_009];
@@ -39,9 +40,9 @@ fn with_web(kind: Kind) -> Option<(Node, ApiServer)> {
 }
 
 /// In a pod, until it is dropped.
-pub fn listen(node: &Node, pod: &str, address: &'static str) -> TcpListener {
+pub fn listen(node: &Node, pod: &str, address: &'static str) -> Listener<TcpListener> {
     let inside = Handle::open(&node.machine.root(&format!("run/netns/{pod}"))).unwrap();
-    inside.run(move || TcpListener::bind(address).unwrap()).unwrap()
+    inside.run(move || Listener(TcpListener::bind(address).unwrap())).unwrap()
 }
 
 /// Its only container declares the port.

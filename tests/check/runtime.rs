@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::docker::{Docker, container, sandbox};
 use crate::node::{Kind, Node};
 use crate::proof::{Proven, proofs};
+use crate::support::listener::Listener;
 
 proofs![
     pn_ns_001,
@@ -128,8 +129,8 @@ fn publishing() -> Option<(Node, Handle)> {
     Some((node, inside))
 }
 
-fn listen(inside: &Handle, address: &'static str) -> TcpListener {
-    inside.run(move || TcpListener::bind(address).unwrap()).unwrap()
+fn listen(inside: &Handle, address: &'static str) -> Listener<TcpListener> {
+    inside.run(move || Listener(TcpListener::bind(address).unwrap())).unwrap()
 }
 
 fn pn_sock_001() -> Option<Proven> {
@@ -155,7 +156,7 @@ fn pn_sock_002() -> Option<Proven> {
 fn pn_sock_003() -> Option<Proven> {
     let (node, inside) = publishing()?;
     let listener = listen(&inside, "0.0.0.0:80");
-    nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(1).unwrap()).unwrap();
+    nix::sys::socket::listen(&listener.0, nix::sys::socket::Backlog::new(1).unwrap()).unwrap();
     let connect = || {
         let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
         TcpStream::connect_timeout(&address, PATIENCE).unwrap()
@@ -165,8 +166,8 @@ fn pn_sock_003() -> Option<Proven> {
         waiting.replace(inside.run(move || vec![connect(), connect()]).unwrap());
     };
     let mends = || {
-        listener.set_nonblocking(true).unwrap();
-        waiting.take().iter().for_each(|_| drop(listener.accept().unwrap()));
+        listener.0.set_nonblocking(true).unwrap();
+        waiting.take().iter().for_each(|_| drop(listener.0.accept().unwrap()));
     };
     Some(node.proves("PN-SOCK-003", breaks, mends))
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::answers::on_node;
 use crate::apiserver::{ApiServer, Instead, forbidden, kubeconfig};
+use crate::support::listener::Listener;
 use crate::support::podnet::{Podnet, Ran, source};
 use crate::support::prerequisite::root_and;
 use crate::support::scratch::Scratch;
@@ -163,7 +164,7 @@ impl Full {
 #[test]
 fn a_server_that_is_away_costs_next_to_nothing() {
     let scratch = Scratch::new();
-    let refused = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let refused = Listener(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).0.local_addr().unwrap();
     let podnet = on_node(kubeconfig(&scratch, &format!("https://{refused}"), None, &json!({})));
     let (status, detail, _) = told(&podnet, &[]);
     assert_eq!(status, "failed");
@@ -213,7 +214,7 @@ fn a_plugin_that_fails_is_named_and_is_not_run_for_a_server_that_is_away() {
         "{detail}"
     );
     std::fs::remove_file(&ran).unwrap();
-    let refused = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let refused = Listener(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).0.local_addr().unwrap();
     told(&on_node(kubeconfig(&scratch, &format!("https://{refused}"), None, &user)), &[]);
     assert!(!std::path::Path::new(&ran).exists());
 }

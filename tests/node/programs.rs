@@ -28,7 +28,7 @@ fn found(end: &Value) -> Vec<Value> {
 }
 
 /// By tc on both sides, XDP, and tcx where the kernel has it; with what holds the last.
-fn attach(device: &str, place: &Path, programs: [&OwnedFd; 4]) -> (Vec<Value>, Option<OwnedFd>) {
+fn attach(device: &str, place: &Path, programs: [&OwnedFd; 4]) -> (Vec<Value>, Option<bpf::Attached>) {
     let [xdp, ingress, egress, tcx] = programs;
     let pinned = |name: &str, program| {
         let file = place.join(name);

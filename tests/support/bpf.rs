@@ -17,6 +17,7 @@ const MAP_DELETE_ELEM: libc::c_int = 3;
 const PROG_LOAD: libc::c_int = 5;
 const OBJ_PIN: libc::c_int = 6;
 const LINK_CREATE: libc::c_int = 28;
+const LINK_DETACH: libc::c_int = 34;
 pub const HASH: u32 = 1;
 pub const ARRAY: u32 = 2;
 pub const PROGRAM_ARRAY: u32 = 3;
@@ -76,13 +77,22 @@ struct Link {
     tcx: [u64; 3],
 }
 
+#[repr(C)]
+struct Detach {
+    link_fd: u32,
+}
+
 /// `attr` must be the struct that `command` expects.
 fn bpf<T>(command: libc::c_int, attr: &mut T) -> libc::c_long {
+    try_bpf(command, attr).unwrap()
+}
+
+fn try_bpf<T>(command: libc::c_int, attr: &mut T) -> nix::Result<libc::c_long> {
     // SAFETY: the kernel reads and writes at most the size given, which is that of `attr`; the addresses inside it
     // are of buffers that the caller keeps alive, as long as the map's sizes say.
     #[expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>()) };
-    Errno::result(result).unwrap()
+    Errno::result(result)
 }
 
 /// A BPF file system below the scratch directory, which unmounts it in the end.
@@ -192,8 +202,19 @@ pub fn pin(program: &OwnedFd, path: &Path) {
     bpf(OBJ_PIN, &mut Pin { pathname, bpf_fd: program.as_raw_fd() as u32, ..Pin::default() });
 }
 
-/// What comes in by an interface of this thread's namespace, as long as the link is held; None where the kernel has no tcx.
-pub fn attach_tcx(program: &OwnedFd, ifindex: u32) -> Option<OwnedFd> {
+/// A program that is attached until this is dropped.
+pub struct Attached(OwnedFd);
+
+/// Not when the kernel closes the link: a program that another thread of the test is just starting has it open, too, until it executes.
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // The interface may be gone, and what was attached with it.
+        let _ = try_bpf(LINK_DETACH, &mut Detach { link_fd: self.0.as_raw_fd() as u32 });
+    }
+}
+
+/// What comes in by an interface of this thread's namespace; None where the kernel has no tcx.
+pub fn attach_tcx(program: &OwnedFd, ifindex: u32) -> Option<Attached> {
     const TCX_INGRESS: u32 = 46;
     let mut link = Link {
         prog_fd: program.as_raw_fd() as u32,
@@ -201,10 +222,8 @@ pub fn attach_tcx(program: &OwnedFd, ifindex: u32) -> Option<OwnedFd> {
         attach_type: TCX_INGRESS,
         ..Link::default()
     };
-    // SAFETY: the kernel reads at most the size given, which is that of `link`, and makes a descriptor for us.
-    #[expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
-    unsafe {
-        let fd = libc::syscall(libc::SYS_bpf, LINK_CREATE, std::ptr::from_mut(&mut link), size_of::<Link>());
-        (fd >= 0).then(|| OwnedFd::from_raw_fd(fd as i32))
-    }
+    let fd = try_bpf(LINK_CREATE, &mut link).ok()?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    #[expect(unsafe_code, reason = "a descriptor comes out of bpf(2) as a number")]
+    Some(Attached(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
 }

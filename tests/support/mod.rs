@@ -16,6 +16,7 @@ pub mod facts;
 pub mod fake_docker;
 pub mod host;
 pub mod image;
+pub mod listener;
 pub mod machine;
 pub mod namespace;
 pub mod netns;
