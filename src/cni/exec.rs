@@ -17,6 +17,7 @@ use super::netconf;
 use super::result::{self, AddResult};
 use super::streams::{self, End, Output};
 use super::version::{SpecVersion, Versions};
+use crate::descriptors;
 
 /// How long a plugin that is being replaced on disk is waited for.
 const PATIENCE_WITH_BUSY_FILE: Duration = Duration::from_secs(5);
@@ -117,6 +118,8 @@ impl Call {
     }
 
     fn spawn(&self, command: &mut Command, begin: Instant) -> Result<std::process::Child, Error> {
+        // Who calls plugins has looked for whom, and needs no more files than the plugin.
+        descriptors::restore_limit();
         let patience = self.deadline.min(PATIENCE_WITH_BUSY_FILE);
         loop {
             match command.spawn() {

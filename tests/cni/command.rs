@@ -72,6 +72,24 @@ fn a_network_of_real_plugins_comes_is_checked_and_goes() {
     assert!(run(&host, path, &["delete", &name, "--conf", &conf]).status.success(), "again");
 }
 
+/// Podnet raises its own to look for who is meant. Of a plugin that closes whatever it may have open, a million of them are seconds.
+#[test]
+fn a_plugin_has_the_limit_of_open_files_that_podnet_was_started_with() {
+    let (Some(host), plugins) = (host(), Plugins::new()) else { return };
+    let path = plugins.scratch.text("bin");
+    let answer = r#"[ $CNI_COMMAND != ADD ] || echo '{"cniVersion": "1.0.0"}'"#;
+    plugins.write("a", &format!("echo $CNI_COMMAND $(ulimit -Sn) >>$LOG; {answer}"));
+    let conf = conflist(&host, "1.0.0", json!([{"type": "a"}]));
+    let podnet = ["-c", r#"ulimit -Sn 200 && exec "$@""#, "sh", env!("CARGO_BIN_EXE_podnet")];
+    let cache = host.scratch.text("cni-cache");
+    for verb in ["create", "delete"] {
+        let args = [verb, &host.name("pod"), "--conf", &conf, "--yes", "--cni-path", &path, "--cni-cache", &cache];
+        let ran = host.run(host.command("sh", &[&podnet[..], &args].concat()));
+        assert!(ran.status.success(), "{ran:?}");
+    }
+    assert_eq!(plugins.log(), ["ADD 200", "DEL 200"]);
+}
+
 #[test]
 fn podnets_own_plugin_needs_no_installation_and_a_failure_is_undone() {
     let (Some(host), Some(plugins)) = (host(), Plugins::noting(&["after"])) else { return };
