@@ -1,5 +1,6 @@
 //! Which pod network is meant: one that podnet made, a container or netns that is there, or a new name.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -13,7 +14,7 @@ use crate::flow::wish::NETNS_DIRECTORY;
 use crate::flow::{Engine, Place};
 use crate::ipam::{self, DEFAULT_ROOT, Owner};
 use crate::model::node::Node;
-use crate::target::{Pick, Target, Unresolved, resolve};
+use crate::target::{Candidate, Pick, Target, Unresolved, is_enough_of_id, resolve_to_change};
 
 /// Where podnet keeps what it knows.
 #[derive(Args, Debug)]
@@ -51,7 +52,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// A container, pod or netns that is there; else a new netns of that name.
+    /// A container, pod or netns that is there and called exactly so; else a new netns of that name.
     pub fn find(text: &str, common: &Common) -> Result<Self, Error> {
         if let Some(subject) = by_path(text) {
             return Ok(subject);
@@ -59,7 +60,7 @@ impl Subject {
         let target: Target = text.parse()?;
         let options = common.options()?;
         let survey = block_on(survey(&options, target.depth()))?;
-        let found = resolve(&survey.node, &target);
+        let found = resolve_to_change(&survey.node, &target);
         if found.is_ok() || is_new_name(text) {
             tell_unheard(&survey.node, &target);
         }
@@ -109,7 +110,7 @@ fn existing(node: &Node, pick: Pick) -> Option<Subject> {
     Some(Subject { container_id, place: Place::Path(path), pod })
 }
 
-/// The interfaces that podnet made for whom `text` names: by its journals, by the container ID or a prefix of it.
+/// The interfaces that podnet made for whom `text` names: by its journals, by the container ID or enough of it.
 pub fn journaled(text: &str, ifname: Option<&str>, engine: &Engine) -> Result<Vec<Owner>, Error> {
     let text = text.strip_prefix("container:").unwrap_or(text);
     let owners = engine.journals().owners()?;
@@ -119,7 +120,18 @@ pub fn journaled(text: &str, ifname: Option<&str>, engine: &Engine) -> Result<Ve
         owners.iter().filter(wanted).cloned().collect()
     };
     let exact = of(&|id| id == text);
-    Ok(if exact.is_empty() && text.len() >= 6 { of(&|id| id.starts_with(text)) } else { exact })
+    let found = if exact.is_empty() { of(&|id| is_enough_of_id(text, id)) } else { exact };
+    let containers: BTreeSet<&str> = found.iter().map(Owner::container_id).collect();
+    if containers.len() > 1 {
+        let candidate = |id: &str| Candidate {
+            spelling: format!("container:{id}"),
+            name: String::new(),
+            reason: "id starts with it",
+        };
+        let candidates = containers.into_iter().map(candidate).collect();
+        return Err(Unresolved::Ambiguous { text: text.to_owned(), candidates }.into());
+    }
+    Ok(found)
 }
 
 /// The owner of an interface, as the CNI spec names it.

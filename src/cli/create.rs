@@ -24,8 +24,9 @@ pub const NETWORK: &str = "podnet";
 /// Give a pod a network, step by step
 ///
 /// NAME becomes a new network namespace, mounted as `ip netns` does; any handle that `podnet inspect` takes means a
-/// container or namespace that is there. On a terminal each step is shown, with the commands that do the same by
-/// hand, before it is run. What fails, or is broken off, is undone in reverse.
+/// container or namespace that is there, if it is typed whole; of a container's id six digits will do. On a terminal
+/// each step is shown, with the commands that do the same by hand, before it is run. What fails, or is broken off, is
+/// undone in reverse.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  podnet create demo                  step by step, asking\n  podnet create demo --yes\n  podnet create demo --dry-run        the plan, with the commands for it\n  podnet create 3f2a91c04d5e --ip 10.42.0.9 --yes\n                                      a container made with --network none\n  podnet create demo --agent          through Cilium, as its own plugin does\n  podnet create demo --fail-at verify --yes\n                                      a drill: see it roll back\n  podnet create demo --conf auto      by the plugins of this node's CNI network"

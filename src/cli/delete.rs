@@ -17,7 +17,7 @@ use crate::view::creation as view;
 /// Take a pod's network down again
 ///
 /// Undoes what `podnet create` or the plugin did, in reverse, and says what that was. What is gone already is no
-/// error. A namespace that podnet made goes too.
+/// error. A namespace that podnet made goes too. A name counts whole, and of a container's id six digits are needed.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  podnet delete demo\n  podnet delete demo --yes\n  podnet delete 3f2a91c04d5e --ifname eth1 --yes"

@@ -16,9 +16,26 @@ use crate::model::workload::{Role, State, Workload};
 /// One thing that a reading finds.
 pub(super) struct Match {
     pub(super) pick: Pick,
-    pub(super) exact: bool,
+    pub(super) typed: Typed,
     pub(super) reason: &'static str,
     pub(super) spelling: String,
+}
+
+/// How much was typed of what something is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Typed {
+    All,
+    /// So much that it was meant for nothing else ([`is_enough_of_id`]).
+    Enough,
+    Beginning,
+}
+
+/// Whether nobody calls something else so by chance: it begins the id that a runtime drew for a container, 64 digits that
+/// are as good as random. Two digits are a word sooner (`db`), and who chooses ids himself numbers them.
+pub fn is_enough_of_id(text: &str, id: &str) -> bool {
+    const DRAWN: usize = 64;
+    const ENOUGH: usize = 6;
+    text.len() >= ENOUGH && id.len() == DRAWN && id.bytes().all(|byte| byte.is_ascii_hexdigit()) && id.starts_with(text)
 }
 
 impl Match {
@@ -59,14 +76,23 @@ fn is_mounted_as(state: &NetnsState, name: &str) -> bool {
 }
 
 fn containers(node: &Node, runtime: Option<&str>, id: &str) -> Vec<Match> {
-    let fits = |workload: &Workload| {
-        let of_runtime = runtime.is_none_or(|runtime| workload.runtime.as_deref() == Some(runtime));
-        of_runtime && workload.id.as_deref().is_some_and(|own| !id.is_empty() && own.starts_with(id))
-    };
-    let found = node.workloads.iter().enumerate().filter(|(_, workload)| fits(workload));
-    found
-        .map(|(index, workload)| of_workload(index, workload, workload.id.as_deref() == Some(id), "id starts with it"))
-        .collect()
+    let found = node.workloads.iter().enumerate().filter_map(|(index, workload)| {
+        let own = workload
+            .id
+            .as_deref()
+            .filter(|_| runtime.is_none_or(|runtime| workload.runtime.as_deref() == Some(runtime)))?;
+        let (typed, reason) = match id {
+            "" => return None,
+            id if id == own => (Typed::All, "id"),
+            id if is_enough_of_id(id, own) => (Typed::Enough, "id starts with it"),
+            id if own.starts_with(id) => (Typed::Beginning, "id starts with it"),
+            // Where a runtime is said, a word of that runtime's is meant.
+            name if runtime.is_some() && workload.name.as_deref() == Some(name) => (Typed::All, "name"),
+            _ => return None,
+        };
+        Some(of_workload(index, workload, typed, reason))
+    });
+    found.collect()
 }
 
 /// Plain containerd lets the user choose the id, which is then the only name.
@@ -76,7 +102,7 @@ fn names(node: &Node, name: &str) -> Vec<Match> {
         workload.role != Role::Process && (called(&workload.name) || workload.name.is_none() && called(&workload.id))
     };
     let found = node.workloads.iter().enumerate().filter(|(_, workload)| named(workload));
-    found.map(|(index, workload)| of_workload(index, workload, true, "name")).collect()
+    found.map(|(index, workload)| of_workload(index, workload, Typed::All, "name")).collect()
 }
 
 fn pods(node: &Node, namespace: Option<&str>, name: &str, container: Option<&str>) -> Vec<Match> {
@@ -99,12 +125,14 @@ fn pods(node: &Node, namespace: Option<&str>, name: &str, container: Option<&str
         };
         let Some(index) = foremost(node, of_pod) else { continue };
         let Some(main) = node.workloads.get(index) else { continue };
-        let exact = pod.name == name;
-        let reason = if exact { "pod" } else { "pod name starts with it" };
+        let (typed, reason) = match pod.name == name {
+            true => (Typed::All, "pod"),
+            false => (Typed::Beginning, "pod name starts with it"),
+        };
         let spelling = format!("pod:{}/{}", pod.namespace, pod.name);
         found.push(Match {
             pick: Pick { workload: Some(index), netns: main.netns, ..Pick::default() },
-            exact,
+            typed,
             reason,
             spelling,
         });
@@ -118,7 +146,7 @@ fn process(node: &Node, pid: u32) -> Vec<Match> {
         let netns = node.workloads.get(index).and_then(|workload| workload.netns);
         return vec![Match {
             pick: Pick { workload: Some(index), netns, ..Pick::default() },
-            exact: true,
+            typed: Typed::All,
             reason: "PID",
             spelling,
         }];
@@ -133,7 +161,7 @@ fn process(node: &Node, pid: u32) -> Vec<Match> {
         let workload = of_container.or_else(|| inhabitant(node, state.netns.inode));
         Match {
             pick: Pick { workload, netns: Some(state.netns.inode), ..Pick::default() },
-            exact: true,
+            typed: Typed::All,
             reason: "PID",
             spelling,
         }
@@ -180,7 +208,7 @@ fn devices(node: &Node, fits: impl Fn(&Link) -> bool, reason: &'static str) -> V
         let beyond = nsid.map_or(Some(node.host_netns), |nsid| host.netns_of_id(nsid));
         let found = beyond.map(|inode| of_namespace(node, inode, reason));
         let pick = found.map(|found| found.pick).unwrap_or_default();
-        Match { pick, exact: true, reason, spelling: format!("dev:{}", link.name) }
+        Match { pick, typed: Typed::All, reason, spelling: format!("dev:{}", link.name) }
     });
     found.collect()
 }
@@ -191,7 +219,7 @@ fn endpoints(node: &Node, fits: impl Fn(&Endpoint) -> bool, reason: &'static str
     let found = node.endpoints.iter().enumerate().filter(|(_, endpoint)| fits(endpoint)).map(|(index, endpoint)| {
         let place = of_endpoint(node, endpoint).map(|found| found.pick).unwrap_or_default();
         let pick = Pick { endpoint: Some(index), ..place };
-        Match { pick, exact: true, reason, spelling: format!("ep:{}", endpoint.id) }
+        Match { pick, typed: Typed::All, reason, spelling: format!("ep:{}", endpoint.id) }
     });
     found.collect()
 }
@@ -207,7 +235,7 @@ fn of_endpoint(node: &Node, endpoint: &Endpoint) -> Option<Match> {
     };
     let found = foremost(node, sandboxed).or_else(|| foremost(node, of_pod));
     if let Some((index, workload)) = found.and_then(|index| Some((index, node.workloads.get(index)?))) {
-        return Some(of_workload(index, workload, true, "endpoint"));
+        return Some(of_workload(index, workload, Typed::All, "endpoint"));
     }
     if endpoint.is_host() {
         return Some(of_namespace(node, node.host_netns, "endpoint"));
@@ -217,10 +245,10 @@ fn of_endpoint(node: &Node, endpoint: &Endpoint) -> Option<Match> {
     devices(node, interface, "endpoint").into_iter().next()
 }
 
-fn of_workload(index: usize, workload: &Workload, exact: bool, reason: &'static str) -> Match {
+fn of_workload(index: usize, workload: &Workload, typed: Typed, reason: &'static str) -> Match {
     Match {
         pick: Pick { workload: Some(index), netns: workload.netns, ..Pick::default() },
-        exact,
+        typed,
         reason,
         spelling: spelling(workload),
     }
@@ -230,7 +258,7 @@ fn of_namespace(node: &Node, inode: Inode, reason: &'static str) -> Match {
     let workload = (inode != node.host_netns).then(|| inhabitant(node, inode)).flatten();
     Match {
         pick: Pick { workload, netns: Some(inode), ..Pick::default() },
-        exact: true,
+        typed: Typed::All,
         reason,
         spelling: format!("netns:{inode}"),
     }

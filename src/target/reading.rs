@@ -15,7 +15,7 @@ const SHORTEST_ID: usize = 2;
 /// One thing that the text may mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// A container id or a prefix of one; of one runtime where that is named.
+    /// A container id or a prefix of one; of one runtime where that is said, and then a name will do, too.
     Container {
         runtime: Option<String>,
         id: String,

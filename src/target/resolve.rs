@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::candidate::{Candidate, candidate, candidate_of};
-use super::find::{Match, find};
+use super::find::{Match, Typed, find};
 use super::reading::Target;
 use crate::model::netns::Inode;
 use crate::model::node::Node;
@@ -39,11 +39,24 @@ pub enum Unresolved {
     Ambiguous { text: String, candidates: Vec<Candidate> },
 }
 
-/// Exact matches win over prefixes; several that are one pod's or one namespace's are one answer.
+/// Whole names win over beginnings; several that are one pod's or one namespace's are one answer.
 pub fn resolve(node: &Node, target: &Target) -> Result<Pick, Unresolved> {
-    let mut matches: Vec<Match> = target.readings.iter().flat_map(|reading| find(node, reading)).collect();
-    if matches.iter().any(|found| found.exact) {
-        matches.retain(|found| found.exact);
+    choose(node, target, matches(node, target).collect())
+}
+
+/// For who changes what is found: the beginning of a name finds nothing, nor does that of an id unless it is enough to be
+/// meant for nothing else.
+pub fn resolve_to_change(node: &Node, target: &Target) -> Result<Pick, Unresolved> {
+    choose(node, target, matches(node, target).filter(|found| found.typed != Typed::Beginning).collect())
+}
+
+fn matches(node: &Node, target: &Target) -> impl Iterator<Item = Match> {
+    target.readings.iter().flat_map(|reading| find(node, reading))
+}
+
+fn choose(node: &Node, target: &Target, mut matches: Vec<Match>) -> Result<Pick, Unresolved> {
+    if matches.iter().any(|found| found.typed == Typed::All) {
+        matches.retain(|found| found.typed == Typed::All);
     }
     let mut distinct: Vec<Match> = Vec::new();
     for found in matches {
@@ -250,6 +263,8 @@ mod tests {
         }
         assert_eq!(pick("default/web-0/envoy").unwrap().workload, Some(1));
         assert_eq!(pick("envoy").unwrap().workload, Some(1));
+        assert_eq!(pick("docker://envoy").unwrap().workload, Some(1));
+        assert!(matches!(pick("podman://envoy"), Err(Unresolved::NotFound { .. })));
     }
 
     #[test]
@@ -270,6 +285,31 @@ mod tests {
     fn an_exact_name_is_not_disturbed_by_longer_ones() {
         assert_eq!(pick("web").unwrap().workload, Some(4));
         assert_eq!(pick("web2").unwrap().workload, Some(5));
+    }
+
+    #[test]
+    fn who_changes_something_types_all_of_a_name_and_enough_of_an_id() {
+        let to_change = |text: &str| resolve_to_change(&node(), &text.parse().unwrap()).map(|pick| pick.workload);
+        for (text, workload) in [
+            ("web-0", 0),
+            ("default/web-0/envoy", 1),
+            ("web", 4),
+            ("eeeeee", 4),
+            ("docker://eeeeeeeeeeee", 4),
+            ("lxc1", 0),
+            ("10.0.0.5", 0),
+        ] {
+            assert_eq!(to_change(text).unwrap(), Some(workload), "{text}");
+        }
+        for text in ["web-", "pod:web-", "default/we", "ee", "eeeee", "docker://ee", "container:eeeee"] {
+            assert!(matches!(to_change(text), Err(Unresolved::NotFound { .. })), "{text}");
+            assert!(!matches!(pick(text), Err(Unresolved::NotFound { .. })), "{text}");
+        }
+        let mut node = node();
+        node.workloads[4].id = Some("decade10".into()); // as somebody chose it
+        assert_eq!(resolve(&node, &"decade1".parse().unwrap()).unwrap().workload, Some(4));
+        assert!(resolve_to_change(&node, &"decade1".parse().unwrap()).is_err());
+        assert_eq!(resolve_to_change(&node, &"decade10".parse().unwrap()).unwrap().workload, Some(4));
     }
 
     #[test]

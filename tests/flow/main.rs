@@ -11,5 +11,6 @@ mod demo;
 mod dialogue;
 mod faults;
 mod in_use;
+mod names;
 
 use support::host;
