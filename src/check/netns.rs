@@ -112,7 +112,7 @@ pub static HELD_FROM_OUTSIDE: Rule = Rule {
     meaning: "It was unmounted here, but its interfaces and addresses stay taken until the last holder lets go. This is \
               what is behind «unlinkat /run/netns/…: device or resource busy».",
     origin: "its mount was copied into another mount namespace (a container that mounts /run or /var/run, a service \
-             with PrivateTmp), or a program kept it open",
+             with PrivateTmp), or a program kept it open or left a thread in it",
     confirm: "podnet inspect netns:INODE names the process and its container",
     fix: "restart that container or service, with mount propagation for /run/netns (HostToContainer) if it mounts /run",
     needs: &[Need::Processes],
@@ -153,6 +153,7 @@ fn held_by(holder: &Holder) -> String {
     match holder.kind {
         HolderKind::ForeignMount => format!("a mount at {path} in the mount namespace of {process}{container}"),
         HolderKind::Fd => format!("a descriptor {path} of {process}{container}"),
+        HolderKind::Thread => format!("a thread {path} of {process}{container}"),
         HolderKind::Process | HolderKind::Mount => format!("{process}{container}"),
     }
 }

@@ -11,8 +11,8 @@ pub static LEAKED: Rule = Rule {
     severity: Severity::Info,
     sentence: "The host has a number for a network namespace that nobody is seen to hold.",
     meaning: "It is kept alive all the same: by a socket that was opened in it, or a descriptor on its way from one process to \
-              another. Its interfaces, addresses and memory stay until that ends. No process, mount or descriptor leads to \
-              it, so it cannot be entered.",
+              another. Its interfaces, addresses and memory stay until that ends. No process, thread, mount or descriptor \
+              leads to it, so it cannot be entered.",
     origin: "a program opened a socket in a pod's namespace and did not close it when the pod went (an agent, a monitor, a \
              storage client of the kernel's)",
     confirm: "ip netns list-id; lsns -t net does not show as many",
@@ -34,7 +34,7 @@ fn leaked(facts: &Facts<'_>, _: &[Pod<'_>]) -> Vec<Hit> {
             Hit::new()
                 .thing(format!("nsid:{nsid}"))
                 .saw("number in the host's namespace", nsid.to_string(), "kernel")
-                .saw("processes, mounts and descriptors of it", "none", "proc")
+                .saw("processes, threads, mounts and descriptors of it", "none", "proc")
         })
         .collect()
 }

@@ -14,7 +14,7 @@ use crate::model::netns::Inode;
 use crate::model::workload::State;
 use crate::netns::Handle;
 use crate::show::harmless;
-use crate::target::{Candidate, Reading, Target, Unusable, candidate_of, inhabitant, resolve};
+use crate::target::{Candidate, Pick, Reading, Target, Unresolved, Unusable, candidate_of, inhabitant, resolve};
 
 /// A namespace to run in.
 pub(super) struct Place {
@@ -82,19 +82,22 @@ pub(super) fn of_targets<'a>(texts: impl Iterator<Item = &'a str>, options: &Opt
                 if pid.is_some() { Handle::open_link(Path::new(&path)) } else { Handle::open(Path::new(&path)) }?;
             return Ok(place(&target.text, target.text.clone(), handle, pid));
         }
-        let survey = match surveyed.take() {
+        let mut survey = match surveyed.take() {
             Some(survey) => survey,
             None => block_on(survey(&asking, depth))?,
         };
-        let found = find(&survey, target);
+        let mut picked = resolve(&survey.node, target);
+        if matches!(picked, Err(Unresolved::NotFound { .. })) && survey.find_by_threads(&options.proc_root, depth) {
+            picked = resolve(&survey.node, target);
+        }
+        let found = open(&survey, target, picked?);
         surveyed = Some(survey);
         found
     };
     targets.iter().map(&mut each).collect()
 }
 
-fn find(survey: &Survey, target: &Target) -> Result<Place, Error> {
-    let pick = resolve(&survey.node, target)?;
+fn open(survey: &Survey, target: &Target, pick: Pick) -> Result<Place, Error> {
     tell_unheard(&survey.node, target);
     let text = target.text.clone();
     let workload = pick.workload.and_then(|index| survey.node.workloads.get(index));

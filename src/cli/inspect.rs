@@ -74,11 +74,16 @@ async fn of_node(
     begun: Option<Begun>,
     every_socket: bool,
 ) -> Result<Inspection, Error> {
-    let survey = match begun {
+    let mut survey = match begun {
         Some(begun) => survey_closely(options, target.depth(), begun).await,
         None => survey(options, target.depth()).await,
     };
-    let pick = match pick(&survey.node, target, |path| survey.inode_at(path), |pid| survey.netns_of(pid)) {
+    let look = |survey: &Survey| pick(&survey.node, target, |path| survey.inode_at(path), |pid| survey.netns_of(pid));
+    let mut found = look(&survey);
+    if matches!(found, Err(Unresolved::NotFound { .. })) && survey.find_by_threads(&options.proc_root, target.depth()) {
+        found = look(&survey);
+    }
+    let pick = match found {
         Err(unresolved) => {
             target.pid().map(|pid| netns_of(options, pid)).transpose()?;
             // On the heap, as the survey: the stack is touched as deep as if what is seldom awaited were.
@@ -164,13 +169,7 @@ fn pick(
     netns_of: impl Fn(u32) -> Option<Inode>,
 ) -> Result<Pick, Unresolved> {
     resolve(node, target).or_else(|unresolved| {
-        let by_path = || {
-            target.readings.iter().find_map(|reading| match reading {
-                Reading::Path(path) => inode_at(Path::new(path)),
-                _ => None,
-            })
-        };
-        if let Some(inode) = by_path() {
+        if let Some(inode) = target.path().and_then(inode_at) {
             let workload = inhabitant(node, inode).filter(|_| inode != node.host_netns);
             return Ok(Pick { workload, netns: Some(inode), ..Pick::default() });
         }

@@ -1,5 +1,5 @@
-//! Finding every netns: by the processes in it, by mounts here and in other mount namespaces, and by open
-//! descriptors.
+//! Finding every netns: by the processes in it, by mounts here and in other mount namespaces, by open descriptors, and
+//! by threads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -57,6 +57,24 @@ pub fn find(walk: &Walk, doors: Doors) -> Vec<Found> {
         Found { netns, handle: Ok(handle), told: None }
     });
     host.into_iter().chain(others).collect()
+}
+
+/// Those that are not `known`, and that only threads are in.
+pub fn find_by_threads(root: &Path, walk: &Walk, known: &BTreeSet<Inode>) -> Vec<Found> {
+    let mut traces: BTreeMap<Inode, Trace> = BTreeMap::new();
+    for stray in proc::strays(root, walk, known) {
+        let trace = traces.entry(stray.inode).or_default();
+        trace.holders.push(holder(HolderKind::Thread, walk.processes.get(&stray.pid), Some(&stray.path)));
+        trace.ways.push(Way::Path(stray.path));
+    }
+    let doors = Doors::new(root, false);
+    traces
+        .into_iter()
+        .map(|(inode, trace)| {
+            let opened = doors.open(inode, &trace.ways);
+            found(inode, trace, opened)
+        })
+        .collect()
 }
 
 fn trace_mounts(walk: &Walk, traces: &mut BTreeMap<Inode, Trace>) {

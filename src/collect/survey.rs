@@ -2,6 +2,7 @@
 
 mod addresses;
 mod closely;
+mod threads;
 mod walking;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,6 +117,7 @@ async fn survey_beside(options: &Options, depth: Depth, begun: Option<Begun>) ->
         Depth::Addresses => survey.keep_addresses(host_alone, told),
         _ => survey.read_links(depth),
     }
+    survey.find_by_threads_if_missing(&options.proc_root, depth);
     if depth >= Depth::Judgeable {
         survey.read_names(options);
         let inodes: Vec<Inode> = survey.node.namespaces.iter().map(|state| state.netns.inode).collect();
@@ -197,13 +199,8 @@ impl Survey {
                 self.node.namespaces.iter().map(|state| state.netns.inode).collect()
             }
         };
-        let want = match depth {
-            Depth::Whole => Want::everything(true),
-            Depth::Judgeable => Want::judgeable(),
-            Depth::Holders | Depth::HostLinks | Depth::Addresses | Depth::AllLinks => Want::default(),
-        };
         let start = Instant::now();
-        self.read(wanted.into_iter().map(|inode| (inode, want.clone())).collect());
+        self.read(wanted.into_iter().map(|inode| (inode, want(depth))).collect());
         self.told_by_kernel(start.elapsed());
     }
 
@@ -300,6 +297,15 @@ impl Survey {
             Some(source) => *source = Asked { elapsed_ms: source.elapsed_ms + elapsed_ms, ..told },
             None => self.node.sources.push(told),
         }
+    }
+}
+
+/// How much of a namespace is read at once.
+fn want(depth: Depth) -> Want {
+    match depth {
+        Depth::Whole => Want::everything(true),
+        Depth::Judgeable => Want::judgeable(),
+        Depth::Holders | Depth::HostLinks | Depth::Addresses | Depth::AllLinks => Want::default(),
     }
 }
 

@@ -147,7 +147,9 @@ fn interfaces(node: &Node, host: Inode, owners: &[Owner]) -> Vec<Leftover> {
         let owner = names::owner_of_alias(link.alias.as_deref()?)?;
         let lived_in = peers.of(host, link).and_then(|peer| peer.netns).is_none_or(|netns| {
             let holders = node.namespace(netns.inode).map(|state| state.netns.holders.as_slice()).unwrap_or_default();
-            holders.iter().any(|holder| matches!(holder.kind, HolderKind::Process | HolderKind::Fd))
+            holders
+                .iter()
+                .any(|holder| matches!(holder.kind, HolderKind::Process | HolderKind::Fd | HolderKind::Thread))
         });
         let known = owners.contains(&owner);
         (!known && !lived_in).then(|| Leftover::Interface { owner, name: link.name.clone() })

@@ -53,7 +53,7 @@ pub struct Holder {
     /// The container that the process belongs to, by its cgroup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// Mount point or `/proc/PID/fd/N`.
+    /// Mount point, `/proc/PID/fd/N` or `/proc/PID/task/TID/ns/net`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }
@@ -69,6 +69,8 @@ pub enum HolderKind {
     ForeignMount,
     /// An open file descriptor of a process that is elsewhere.
     Fd,
+    /// A thread of a process that is elsewhere.
+    Thread,
 }
 
 /// What one namespace holds, read in one visit.

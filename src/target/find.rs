@@ -76,11 +76,10 @@ fn is_mounted_as(state: &NetnsState, name: &str) -> bool {
 }
 
 fn containers(node: &Node, runtime: Option<&str>, id: &str) -> Vec<Match> {
-    let found = node.workloads.iter().enumerate().filter_map(|(index, workload)| {
-        let own = workload
-            .id
-            .as_deref()
-            .filter(|_| runtime.is_none_or(|runtime| workload.runtime.as_deref() == Some(runtime)))?;
+    let of_runtime = |workload: &Workload| runtime.is_none_or(|runtime| workload.runtime.as_deref() == Some(runtime));
+    let all = node.workloads.iter().enumerate().filter(|(_, workload)| of_runtime(workload));
+    let found = all.filter_map(|(index, workload)| {
+        let own = workload.id.as_deref()?;
         let (typed, reason) = match id {
             "" => return None,
             id if id == own => (Typed::All, "id"),

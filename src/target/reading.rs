@@ -1,6 +1,7 @@
 //! The spellings of a target.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use crate::collect::ahead::Likely;
 use crate::collect::options::Depth;
@@ -97,6 +98,14 @@ impl Target {
         self.readings.iter().find_map(|reading| match reading {
             Reading::Pid(pid) => Some(*pid),
             Reading::Path(path) => pid_of_path(path),
+            _ => None,
+        })
+    }
+
+    /// The path that it is.
+    pub fn path(&self) -> Option<&Path> {
+        self.readings.iter().find_map(|reading| match reading {
+            Reading::Path(path) => Some(Path::new(path)),
             _ => None,
         })
     }

@@ -1,5 +1,9 @@
 //! Namespaces that are held in every way there is.
 
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
 use nix::mount::{MntFlags, umount2};
 use podnet::collect::options::{Depth, Options, Runtimes};
 use podnet::collect::survey::{Survey, survey};
@@ -12,7 +16,7 @@ use crate::support::facts;
 use crate::support::podnet::{Podnet, source};
 use crate::support::prerequisite::root_and;
 use crate::support::scratch::Scratch;
-use crate::support::shell::run;
+use crate::support::shell::{run, wait_for};
 
 pub fn look(options: Options, depth: Depth) -> Survey {
     let options = Options { runtimes: Runtimes::None, ..options };
@@ -178,6 +182,69 @@ fn of_a_mount_elsewhere_alone() {
     assert_eq!((holder.kind, holder.pid), (HolderKind::ForeignMount, Some(resident.pid())));
     assert_eq!((holder.path.as_deref(), found.paths.len()), (Some(path), 0));
     assert_eq!(survey.node.namespace(inode).unwrap().links.len(), 1, "it was entered");
+}
+
+/// Another one than its process is in, until it is dropped.
+struct Elsewhere {
+    /// `/proc/PID/task/TID/ns/net`.
+    path: String,
+    stay: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Elsewhere {
+    fn go() -> Self {
+        let (stay, leave) = channel();
+        let (tell, told) = channel();
+        let thread = std::thread::spawn(move || {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            tell.send(nix::unistd::gettid()).unwrap();
+            let _ = leave.recv();
+        });
+        let path = format!("/proc/{}/task/{}/ns/net", std::process::id(), told.recv().unwrap());
+        Self { path, stay: Some(stay), thread: Some(thread) }
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        drop(self.stay.take());
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+#[test]
+fn of_a_thread_alone() {
+    if !root_and(&["ip", "nsenter"]) {
+        return;
+    }
+    let thread = Elsewhere::go();
+    let (inode, end) = (facts::inode(&thread.path), format!("pnt{}t", std::process::id()));
+    // A test beside this one may have it open for a moment, and it is found by that.
+    let by_thread = |target: &str| {
+        wait_for("nothing but the thread to hold it", Duration::from_secs(20), || {
+            let document = Podnet::default().json(&["inspect", target, "--runtime", "none"]);
+            assert_eq!(document["netns"]["inode"], inode, "{target}");
+            let [holder] = document["netns"]["holders"].as_array()?.as_slice() else { return None };
+            (holder["kind"] == "thread" && holder["path"] == thread.path).then_some(document)
+        })
+    };
+    // Who names it finds it, though nothing on the host tells that there is one.
+    for target in [thread.path.clone(), format!("netns:{inode}"), inode.to_string()] {
+        assert_eq!(by_thread(&target)["interfaces"][0]["name"], "lo", "{target}");
+        let ran = Podnet::default().run(&["exec", &target, "--runtime", "none", "--", "readlink", "/proc/self/ns/net"]);
+        assert_eq!(ran.stdout, format!("net:[{inode}]\n"), "{target}");
+    }
+    pair_with_host(&thread.path, &end);
+    ip_inside(&thread.path, "addr add 10.95.0.2/32 dev eth0");
+    let document = by_thread(&end);
+    let eth0 = document["interfaces"].as_array().unwrap().iter().find(|link| link["name"] == "eth0").unwrap();
+    assert_eq!((&eth0["peer"]["verdict"], &eth0["peer"]["name"]), (&json!("confirmed"), &json!(end)));
+    let list = Podnet::default().json(&["list", "--runtime", "none"]);
+    let row = list["items"].as_array().unwrap().iter().find(|row| row["netns"]["inode"] == inode).unwrap();
+    assert_eq!((&row["addresses"], &row["hostInterface"]), (&json!(["10.95.0.2"]), &json!(end)));
+    let survey = look(Options::default(), Depth::AllLinks);
+    assert!(netns(&survey, inode).nsid.is_some() && survey.handle(inode).is_some());
 }
 
 #[test]

@@ -27,7 +27,7 @@ mod rule;
 mod socket;
 mod sysctl;
 
-pub use explain::{Looked, explain};
+pub use explain::{Looked, explain, not_explained};
 pub use outside::{Outside, Told};
 pub use read::{
     Programs, Sockets, Visit, Want, enter_and_look, enter_and_read_programs, read, read_beside, read_programs,

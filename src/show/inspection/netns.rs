@@ -63,5 +63,6 @@ fn held_by(holder: &Holder) -> Vec<String> {
         HolderKind::Process | HolderKind::Mount => vec![process],
         HolderKind::ForeignMount => vec![format!("{process}, whose mount namespace has it at"), path],
         HolderKind::Fd => vec![format!("{process}, by its descriptor"), path],
+        HolderKind::Thread => vec![format!("{process}, by its thread"), path],
     }
 }
