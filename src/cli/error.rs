@@ -47,6 +47,8 @@ pub enum Error {
     NothingRuns,
     #[error("«{text}» has no network: it does not run")]
     Stopped { text: String },
+    #[error("«{text}» runs, says its runtime, but no process of it lives here")]
+    Unseen { text: String },
     #[error("no workload is seen, and {hidden} processes are hidden from podnet")]
     NothingSeen { hidden: usize },
     #[error("«{text}» runs, but its processes are hidden from podnet")]
@@ -221,6 +223,7 @@ impl Error {
             | Error::Elsewhere(_)
             | Error::NothingRuns
             | Error::Stopped { .. }
+            | Error::Unseen { .. }
             | Error::NoEndpoint { .. } => NOT_FOUND,
             Error::Unresolved(Unresolved::Ambiguous { .. }) | Error::NoTarget { .. } => AMBIGUOUS,
             Error::Exec(error) if error.exit_status().is_some() => error.exit_status().unwrap_or(FAILED),
@@ -294,6 +297,7 @@ impl Error {
                 Some("run as root on the node itself, where every namespace can be read".to_owned())
             }
             Error::NothingRuns => Some("podnet list --all shows what there is".to_owned()),
+            Error::Unseen { text } => Some(format!("podnet inspect {text} tells what is still known of it")),
             Error::NoTarget { .. } => Some("name one: podnet exec TARGET -- CMD, or set PODNET_TARGET".to_owned()),
             Error::Install(install::Error::StillAttached { .. }) => {
                 Some("delete those pods first, or --force".to_owned())

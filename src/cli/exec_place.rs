@@ -1,7 +1,7 @@
 //! Where `podnet exec` runs: the namespaces that its targets name, or that the user chooses.
 
 use std::collections::BTreeSet;
-use std::io::{IsTerminal, stderr, stdin};
+use std::io::{self, IsTerminal, stderr, stdin};
 use std::path::Path;
 
 use unicode_width::UnicodeWidthStr;
@@ -102,22 +102,24 @@ fn open(survey: &Survey, target: &Target, pick: Pick) -> Result<Place, Error> {
     let text = target.text.clone();
     let workload = pick.workload.and_then(|index| survey.node.workloads.get(index));
     let inode = pick.netns.ok_or_else(|| match workload {
-        Some(workload) if workload.is_alive() => Error::Hidden { text: text.clone() },
+        Some(workload) if workload.is_alive() && survey.hidden() > 0 => Error::Hidden { text: text.clone() },
+        Some(workload) if workload.is_alive() => Error::Unseen { text: text.clone() },
         _ => Error::Stopped { text: text.clone() },
     })?;
     let handle = survey.handle(inode).and_then(|handle| handle.try_clone().ok());
     let handle = handle.ok_or_else(|| Error::Closed { text: text.clone() })?;
-    Ok(place(&target.text, text, handle, workload.and_then(|workload| workload.pid)))
+    Ok(place(&target.text, text, handle, workload.and_then(|workload| workload.pid).map(|pid| survey.way_into(pid))))
 }
 
-/// The path of a target that is one, or that of a PID whose process is there. The process is the likelier meaning of
-/// a number here, and `ifindex:` says the other.
+/// The path of a target that is one, or that of a PID whose process is there, and whose number leads somewhere (a zombie's
+/// does not). The process is the likelier meaning of a number here, and `ifindex:` says the other.
 fn direct(target: &Target, options: &Options) -> Option<(String, Option<u32>)> {
     target.readings.iter().find_map(|reading| match reading {
         Reading::Path(path) => Some((path.clone(), None)),
         Reading::Pid(pid) => {
-            let folder = options.proc_root.join(pid.to_string());
-            folder.exists().then(|| (folder.join("ns/net").to_string_lossy().into_owned(), Some(*pid)))
+            let path = options.proc_root.join(pid.to_string()).join("ns/net");
+            let leads = std::fs::metadata(&path).map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true);
+            leads.then(|| (path.to_string_lossy().into_owned(), Some(*pid)))
         }
         _ => None,
     })

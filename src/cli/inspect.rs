@@ -112,7 +112,7 @@ async fn of_node(
     survey.ask_kubernetes_about(&pod).boxed_local().await;
     add_attachments(&mut survey.node);
     let pid = pick.workload.and_then(|index| survey.node.workloads.get(index)?.pid);
-    let names = pid.map(|pid| dns::read(&options.proc_root, pid));
+    let names = pid.map(|pid| dns::read(&options.proc_root, survey.way_into(pid)));
     add_address_stores(&mut survey.node);
     let document = document(&survey.node, pick, names);
     std::mem::forget(survey); // the process ends soon, and forgets it faster

@@ -113,7 +113,7 @@ impl Lookout {
             return;
         }
         let Some(tell) = self.tell.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        if let Ok(handle) = Handle::open_link(&self.root.join(process.pid.to_string()).join("ns/net")) {
+        if let Ok(handle) = Handle::open_link(&self.root.join(process.way_in.to_string()).join("ns/net")) {
             let _ = tell.send(handle); // who waited may have given up
         }
     }

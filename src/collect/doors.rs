@@ -19,7 +19,7 @@ const SPARE: u64 = 64;
 
 /// What leads to a namespace.
 pub enum Way {
-    /// That of a process, by its PID.
+    /// That of a process, by its way in.
     Process(u32),
     Path(PathBuf),
     /// A mount point in the mount namespace whose root that is.
@@ -92,7 +92,7 @@ impl Doors {
     pub fn meet(&self, process: &Process) {
         let is_new = |inode: &Inode| *inode != self.host_inode() && held(&self.met).insert(*inode);
         let Some(inode) = process.netns.filter(is_new) else { return };
-        let opened = self.open(inode, &[Way::Process(process.pid)]);
+        let opened = self.open(inode, &[Way::Process(process.way_in)]);
         // Else the process may have ended, and others be there.
         if opened.handle.is_ok() || opened.told.is_some() {
             held(&self.open).push((inode, opened));
@@ -158,7 +158,7 @@ mod tests {
 
     fn process(pid: u32, netns: Inode) -> Process {
         let (name, mount_ns, container) = Default::default();
-        Process { pid, parent: 1, name, started: 0, netns: Some(netns), mount_ns, container }
+        Process { pid, way_in: pid, parent: 1, name, started: 0, netns: Some(netns), mount_ns, container }
     }
 
     #[test]

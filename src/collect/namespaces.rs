@@ -102,7 +102,7 @@ fn trace_processes(doors: &Doors, walk: &Walk, traces: &mut BTreeMap<Inode, Trac
         let trace = traces.entry(inode).or_default();
         trace.seen_at(walk.started_at(process));
         trace.holders.push(holder(HolderKind::Process, Some(process), None));
-        trace.ways.push(Way::Process(process.pid));
+        trace.ways.push(Way::Process(process.way_in));
     }
 }
 
@@ -111,14 +111,14 @@ fn trace_foreign_mounts(root: &Path, walk: &Walk, traces: &mut BTreeMap<Inode, T
     let mut seen: BTreeSet<u64> = walk.own_mount_ns.into_iter().collect();
     let speaks = |process: &&Process| process.mount_ns.is_some_and(|mount_ns| seen.insert(mount_ns));
     let speakers: Vec<&Process> = walk.processes.values().filter(speaks).collect();
-    let mut told = ask_each(&speakers, |process| (*process, proc::netns_mounts(root, process.pid)));
+    let mut told = ask_each(&speakers, |process| (*process, proc::netns_mounts(root, process.way_in)));
     told.sort_by_key(|(process, _)| process.pid);
     for (process, mounts) in told {
         // `ip netns exec` and the like mount the netns that they are in; being in it says as much.
         for mount in mounts.into_iter().filter(|mount| process.netns != Some(mount.inode)) {
             let trace = traces.entry(mount.inode).or_default();
             trace.holders.push(holder(HolderKind::ForeignMount, Some(process), Some(&mount.path)));
-            trace.ways.push(Way::Below { root: root.join(process.pid.to_string()).join("root"), path: mount.path });
+            trace.ways.push(Way::Below { root: root.join(process.way_in.to_string()).join("root"), path: mount.path });
         }
     }
 }

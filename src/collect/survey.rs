@@ -145,6 +145,11 @@ impl Survey {
         self.walk.processes.get(&pid)?.netns
     }
 
+    /// By what number `/proc` leads into a process: that of a thread that lives.
+    pub fn way_into(&self, pid: u32) -> u32 {
+        self.walk.processes.get(&pid).map_or(pid, |process| process.way_in)
+    }
+
     /// Processes that podnet may not look at for want of a capability.
     pub fn hidden(&self) -> usize {
         if may(Capability::CAP_SYS_PTRACE) { 0 } else { self.walk.hidden }
@@ -207,7 +212,8 @@ impl Survey {
     /// The resolver files of every workload that runs.
     fn read_names(&mut self, options: &Options) {
         let pids = self.node.workloads.iter().filter_map(|workload| workload.pid);
-        self.node.names = pids.map(|pid| Names { pid, dns: dns::read(&options.proc_root, pid) }).collect();
+        let read = |pid| Names { pid, dns: dns::read(&options.proc_root, self.way_into(pid)) };
+        self.node.names = pids.map(read).collect();
     }
 
     fn read(&mut self, wanted: Vec<(Inode, Want)>) {

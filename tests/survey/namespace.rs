@@ -1,5 +1,6 @@
 //! Namespaces that are held in every way there is.
 
+use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use serde_json::json;
 
 use crate::resident::Resident;
 use crate::support::facts;
+use crate::support::host::names;
 use crate::support::podnet::{Podnet, source};
 use crate::support::prerequisite::root_and;
 use crate::support::scratch::Scratch;
@@ -245,6 +247,42 @@ fn of_a_thread_alone() {
     assert_eq!((&row["addresses"], &row["hostInterface"]), (&json!(["10.95.0.2"]), &json!(end)));
     let survey = look(Options::default(), Depth::AllLinks);
     assert!(netns(&survey, inode).nsid.is_some() && survey.handle(inode).is_some());
+}
+
+/// As while a process that was killed waits for a disk: nsenter(1) finds nothing by its number.
+#[test]
+fn of_a_process_whose_first_thread_has_ended() {
+    if !root_and(&["cc", "unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let source = scratch.write(
+        "lives-on.c",
+        "#include <pthread.h>\n#include <unistd.h>\n\
+         static void *stay(void *nothing) { for (;;) pause(); return nothing; }\n\
+         int main(void) { pthread_t thread; pthread_create(&thread, 0, stay, 0); pthread_exit(0); }\n",
+    );
+    let program = scratch.text("lives-on");
+    run("cc", &["-pthread", "-o", &program, source.to_str().unwrap()]);
+    let resident = Resident::until("unshare", &["-n", &program], |pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.contains("(lives-on) Z")
+    });
+    let threads = names(Path::new(&format!("/proc/{}/task", resident.pid())));
+    let alive = threads.into_iter().find(|thread| *thread != resident.pid().to_string()).unwrap();
+    let inode = facts::inode(format!("/proc/{alive}/ns/net"));
+    let survey = look(Options::default(), Depth::AllLinks);
+    let holder = of_one(netns(&survey, inode), resident.pid())[0].clone();
+    assert_eq!((holder.kind, holder.process.as_deref()), (HolderKind::Process, Some("lives-on")));
+    assert!(survey.node.namespace(inode).unwrap().was_read());
+    drop(survey);
+    let pid = resident.pid().to_string();
+    let document = Podnet::default().json(&["inspect", &pid, "--runtime", "none"]);
+    assert_eq!((&document["workload"]["pid"], &document["netns"]["inode"]), (&json!(resident.pid()), &json!(inode)));
+    assert!(document["dns"].is_object() && document["dns"].get("problems").is_none(), "{}", document["dns"]);
+    let ran =
+        Podnet::default().run(&["exec", &pid, "--runtime", "none", "--dns", "--", "readlink", "/proc/self/ns/net"]);
+    assert_eq!(ran.stdout, format!("net:[{inode}]\n"), "{}", ran.stderr);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::shell::wait_for;
 
-/// A process that sleeps until it is dropped.
+/// A process that stays until it is dropped.
 pub struct Resident {
     child: Child,
 }
@@ -13,12 +13,15 @@ pub struct Resident {
 impl Resident {
     /// Runs a command that ends in `exec sleep infinity`, and waits until it got there.
     pub fn start(program: &str, args: &[&str]) -> Self {
+        Self::until(program, args, |pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap() == "sleep\n")
+    }
+
+    /// Runs a command, and waits until it is so far.
+    pub fn until(program: &str, args: &[&str], is_there: impl Fn(u32) -> bool) -> Self {
         let child = Command::new(program).args(args).stdin(Stdio::null()).spawn().unwrap();
         let resident = Self { child };
-        wait_for(&format!("{program} {args:?} to sleep"), Duration::from_secs(10), || {
-            let name = std::fs::read_to_string(format!("/proc/{}/comm", resident.pid())).unwrap();
-            (name == "sleep\n").then_some(())
-        });
+        let there = || is_there(resident.pid()).then_some(());
+        wait_for(&format!("{program} {args:?} to be there"), Duration::from_secs(10), there);
         resident
     }
 

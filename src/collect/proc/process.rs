@@ -1,9 +1,9 @@
 //! One walk over the processes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::{fs, io};
 
 use jiff::{SignedDuration, Timestamp};
 use nix::time::ClockId;
@@ -21,6 +21,9 @@ use crate::model::netns::Inode;
 #[derive(Clone, Debug)]
 pub struct Process {
     pub pid: u32,
+    /// By what number `/proc` leads into its namespaces: that of a thread that lives, which is the process's own as long as
+    /// its first one does.
+    pub way_in: u32,
     pub parent: u32,
     /// `comm`: at most 15 bytes, and the process can set it to anything.
     pub name: String,
@@ -135,9 +138,9 @@ fn booted_at() -> Option<Timestamp> {
 
 /// Through one descriptor of its folder: what is read is of one process, though the number come to mean another.
 fn read(look: &Look<'_>, pid: u32) -> Option<(Process, Descriptors)> {
-    let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = openat(CWD, look.root.join(pid.to_string()), directory, Mode::empty()).ok()?;
-    let (name, parent, started) = read_contents(&folder, "stat", |stat| parse_stat(&lossy(stat))).ok()??;
+    let folder = folder(look.root, pid)?;
+    let stat = read_contents(&folder, "stat", |stat| parse_stat(&lossy(stat))).ok()??;
+    let (folder, way_in) = if stat.has_ended { living_thread(look.root, pid, &stat)? } else { (folder, pid) };
     let netns = match namespace(&folder, "net") {
         Ok(inode) => Some(inode),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
@@ -148,9 +151,10 @@ fn read(look: &Look<'_>, pid: u32) -> Option<(Process, Descriptors)> {
     let open = netns.map(|_| look.held_by(pid, &folder)).unwrap_or_default();
     let process = Process {
         pid,
-        parent,
-        name,
-        started,
+        way_in,
+        parent: stat.parent,
+        name: stat.name,
+        started: stat.started,
         netns,
         mount_ns: namespace(&folder, "mnt").ok(),
         container: container.ok().flatten(),
@@ -158,15 +162,48 @@ fn read(look: &Look<'_>, pid: u32) -> Option<(Process, Descriptors)> {
     Some((process, open))
 }
 
-/// `PID (comm) state ppid … flags … starttime`; comm may hold spaces and parentheses, so the last `)` ends it.
-/// None for a kernel thread, and for a zombie, which is in no namespace any more.
-fn parse_stat(stat: &str) -> Option<(String, u32, u64)> {
+fn folder(root: &Path, number: u32) -> Option<OwnedFd> {
+    let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, root.join(number.to_string()), directory, Mode::empty()).ok()
+}
+
+/// A thread that ended is in no namespace any more, and so a process is in none by its own number when its first thread has
+/// ended: that one stays a zombie until all have, as where a process is killed and another thread waits for a disk that does
+/// not answer. `/proc` has a folder for each thread, though it lists none.
+fn living_thread(root: &Path, pid: u32, stat: &Stat) -> Option<(OwnedFd, u32)> {
+    let threads = if stat.threads > 1 { fs::read_dir(root.join(format!("{pid}/task"))).ok()? } else { return None };
+    let numbers = threads.flatten().filter_map(|thread| thread.file_name().to_str()?.parse().ok());
+    numbers.filter(|number| *number != pid).find_map(|number| {
+        let folder = folder(root, number)?;
+        namespace(&folder, "net").is_ok().then_some((folder, number))
+    })
+}
+
+/// As proc_pid_stat(5) has it.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    name: String,
+    parent: u32,
+    started: u64,
+    threads: u64,
+    /// The first thread.
+    has_ended: bool,
+}
+
+/// `PID (comm) state ppid … flags … num_threads … starttime`; comm may hold spaces and parentheses, so the last `)` ends it.
+/// None for a kernel thread.
+fn parse_stat(stat: &str) -> Option<Stat> {
     let (head, tail) = stat.rsplit_once(')')?;
     let (_, name) = head.split_once('(')?;
     let number = |at: usize| tail.split_whitespace().nth(at)?.parse::<u64>().ok();
     let state = tail.split_whitespace().next()?;
-    let gone = matches!(state, "Z" | "X" | "x") || is_of_the_kernel(stat)?;
-    (!gone).then_some((name.to_owned(), u32::try_from(number(1)?).ok()?, number(19)?))
+    (!is_of_the_kernel(stat)?).then_some(Stat {
+        name: name.to_owned(),
+        parent: u32::try_from(number(1)?).ok()?,
+        started: number(19)?,
+        threads: number(17)?,
+        has_ended: matches!(state, "Z" | "X" | "x"),
+    })
 }
 
 fn is_of_the_kernel(stat: &str) -> Option<bool> {
@@ -198,18 +235,13 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_is_a_name() {
         let stat = "42 (a) R (b c) S 7 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 9 10 11 12 1234 99";
-        assert_eq!(parse_stat(stat), Some(("a) R (b c".to_owned(), 7, 1234)));
+        let told = Stat { name: "a) R (b c".to_owned(), parent: 7, started: 1234, threads: 11, has_ended: false };
+        assert_eq!(parse_stat(stat), Some(told));
     }
 
     #[test]
-    fn kernel_threads_zombies_and_garbage_are_none() {
-        for stat in [
-            "2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 14 0",
-            "9 (dead) Z 7 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 9 10 11 12 1234 99",
-            "",
-            "1 (x) S",
-            ")(",
-        ] {
+    fn kernel_threads_and_garbage_are_none() {
+        for stat in ["2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 14 0", "", "1 (x) S", ")("] {
             assert_eq!(parse_stat(stat), None, "{stat}");
         }
     }
@@ -229,6 +261,32 @@ mod tests {
         walk(root.path()).unwrap().processes.into_keys().collect()
     }
 
+    /// A `/proc` with a process that has these threads, of which those that are in no namespace have ended.
+    fn way_into_process_of(threads: &[(u32, Option<&str>)]) -> Option<u32> {
+        let (root, pid) = (tempfile::tempdir().unwrap(), threads[0].0);
+        for (thread, netns) in threads {
+            fs::create_dir_all(root.path().join(format!("{pid}/task/{thread}"))).unwrap();
+            let folder = root.path().join(thread.to_string());
+            fs::create_dir_all(folder.join("ns")).unwrap();
+            let state = if netns.is_some() { 'D' } else { 'Z' };
+            let stat = format!("{thread} (x) {state} 0 0 0 0 -1 0 0 0 0 0 0 0 0 0 20 0 {} 0 14 0", threads.len());
+            fs::write(folder.join("stat"), stat).unwrap();
+            let _ = netns.map(|netns| std::os::unix::fs::symlink(netns, folder.join("ns/net")).unwrap());
+        }
+        let process = read(&Look::new(root.path()), pid)?.0;
+        assert_eq!((process.pid, process.netns), (pid, Some(7)));
+        Some(process.way_in)
+    }
+
+    #[test]
+    fn a_process_lives_as_long_as_one_of_its_threads() {
+        let lives = Some("net:[7]");
+        assert_eq!(way_into_process_of(&[(4, lives), (5, Some("net:[8]"))]), Some(4));
+        assert_eq!(way_into_process_of(&[(4, None), (5, None), (6, lives)]), Some(6));
+        assert_eq!(way_into_process_of(&[(4, None)]), None);
+        assert_eq!(way_into_process_of(&[(4, None), (5, None)]), None);
+    }
+
     #[test]
     fn the_kernels_threads_are_not_even_opened() {
         assert_eq!(walked(2_129_984), [1], "the third is no kernel thread by its own stat");
@@ -239,6 +297,7 @@ mod tests {
     fn a_socket_is_held_by_who_lives_in_its_netns_before_others() {
         let process = |pid, netns| Process {
             pid,
+            way_in: pid,
             parent: 0,
             name: String::new(),
             started: 0,

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::model::netns::{Holder, HolderKind};
+use crate::model::source::Status;
 use crate::show::Page;
 use crate::show::page::{flow, heading};
 use crate::show::words::short;
@@ -44,11 +45,14 @@ impl Inspection {
 
     /// That nothing was seen of it does not mean that there is none.
     fn without_netns(&self) -> &'static str {
+        let hidden = self.sources.iter().any(|source| source.name == "proc" && source.status == Status::Failed);
         match &self.workload {
             None => "none any more: nothing here is at its interface",
             Some(workload) if !workload.is_alive() => "none: the container does not run",
-            Some(workload) if workload.pid.is_some() => "not known: its process is hidden (needs CAP_SYS_PTRACE)",
-            Some(_) => "not known: no process of it is to be seen here",
+            Some(workload) if workload.pid.is_some() && hidden => {
+                "not known: its process is hidden (needs CAP_SYS_PTRACE)"
+            }
+            Some(_) => "not known: no living process of it is to be seen here",
         }
     }
 }
