@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::node::alone;
 use crate::resident::{PODNET, Resident, podnet, text};
-use crate::support::fake_docker::FakeDocker;
+use crate::support::fake_docker::{FakeDocker, container};
 use crate::support::namespace::Namespace;
 use crate::support::podnet::Podnet;
 use crate::support::prerequisite;
@@ -40,6 +40,19 @@ fn the_only_candidate_is_taken_and_of_several_none() {
     assert!(alpha < beta, "by name: {}", several.stderr);
     let none = run(&[]);
     assert_eq!(none.status, 3, "{none:?}");
+}
+
+/// As a zombie that nobody buries: root, who sees all, is told of no permission that is missing.
+#[test]
+fn a_container_without_a_living_process_is_not_called_hidden() {
+    if !prerequisite::root_and(&[]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let docker = FakeDocker::new(&scratch, vec![container("web")]);
+    let ran = Podnet::with(&[("DOCKER_HOST", docker.host())]).run(&["exec", "web", "--", "true"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (3, ""), "{ran:?}");
+    assert!(ran.stderr.contains("no process of it lives here"), "{}", ran.stderr);
 }
 
 /// The one that docker may have is perhaps the one that is meant.

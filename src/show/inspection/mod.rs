@@ -112,6 +112,17 @@ mod tests {
     }
 
     #[test]
+    fn a_process_is_hidden_only_where_some_are() {
+        let told = |proc: &str| {
+            let workload = json!({"runtime": "docker", "id": "3f2a", "pid": 7, "state": "running", "role": "container", "seenBy": []});
+            let proc = json!({"name": "proc", "status": proc, "elapsedMs": 1.0});
+            on_page(80, &inspection(json!({"workload": workload, "sources": [proc]})))
+        };
+        assert!(told("failed").contains("its process is hidden (needs CAP_SYS_PTRACE)"));
+        assert!(told("present").contains("no living process of it is to be seen here"));
+    }
+
+    #[test]
     fn what_was_not_read_keeps_to_the_page() {
         let why = "routes: the kernel refused: Operation not permitted (os error 1)\u{1b}[2J";
         let dns = json!({"nameservers": [], "search": [], "options": [], "hosts": [], "problems": [format!("/etc/hosts: {why}")]});
